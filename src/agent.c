@@ -1,0 +1,403 @@
+/* The engine's side of a session. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel.h"
+#include "protocol.h"
+
+#define WELCOME_WAIT_MS 10000
+
+/* A bridge's channel as the engine knows it. */
+struct joined {
+    struct joined *next;
+    uint32_t number;
+    zcb_error error; /* joining failed; kept to be said when it is asked for */
+    zcb_channel *channel;
+};
+
+struct console {
+    uint64_t offset; /* read so far */
+};
+
+struct zcb_agent {
+    plat_handle link;
+    plat_handle program; /* the other process */
+    uint32_t width;
+    zcb_channel *commands;
+    zcb_channel *urgent;
+    char *text; /* of the current command */
+    size_t text_capacity;
+    struct console console[2];
+    plat_mutex lock; /* of the joined channels */
+    struct joined *joined;
+};
+
+/* ---------------------------------------------------------------- records on the link */
+
+struct record {
+    struct link_record link;
+    plat_handle handles[1 + BELLS];
+    unsigned count;
+};
+
+static void close_handles(struct record *record)
+{
+    for (unsigned i = 0; i < record->count; i++)
+        plat_close(record->handles[i]);
+    record->count = 0;
+}
+
+static zcb_error receive_record(zcb_agent *agent, struct record *record)
+{
+    size_t bytes = 0;
+    record->count = 0;
+    zcb_error error = plat_link_receive(agent->link, &record->link, sizeof(record->link), &bytes, record->handles,
+                                        1 + BELLS, &record->count, NULL);
+    if (error)
+        return error;
+    if (bytes == sizeof(record->link) && record->link.magic == LINK_MAGIC) {
+        if (record->link.version == PROTOCOL_VERSION)
+            return ZCB_OK;
+        error = ZCB_ERR_VERSION;
+    } else {
+        error = ZCB_ERR_PROTOCOL;
+    }
+    close_handles(record);
+    return error;
+}
+
+static zcb_error join(zcb_agent *agent, struct record *record, zcb_channel **channel)
+{
+    if (record->link.type != LINK_CHANNEL || record->count != 1 + BELLS) {
+        close_handles(record);
+        return ZCB_ERR_PROTOCOL;
+    }
+    return channel_join(record->handles[0], &record->handles[1], record->link.frame_bytes,
+                        record->link.window_bytes, agent->program, channel);
+}
+
+/* Under the lock: enters what has come by the link. */
+static zcb_error accept_channels(zcb_agent *agent)
+{
+    for (;;) {
+        struct record record;
+        zcb_error error = receive_record(agent, &record);
+        if (error)
+            return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error;
+        struct joined *joined = calloc(1, sizeof(*joined));
+        if (!joined) {
+            close_handles(&record);
+            return ZCB_ERR_NO_MEMORY;
+        }
+        joined->number = record.link.number;
+        joined->error = join(agent, &record, &joined->channel);
+        joined->next = agent->joined;
+        agent->joined = joined;
+    }
+}
+
+static struct joined **find_joined(zcb_agent *agent, uint32_t number)
+{
+    struct joined **link = &agent->joined;
+    while (*link && (*link)->number != number)
+        link = &(*link)->next;
+    return link;
+}
+
+zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **channel)
+{
+    if (!agent || !channel)
+        return ZCB_ERR_INVALID;
+    zcb_error error = ZCB_OK;
+    plat_mutex_lock(&agent->lock);
+    const struct joined *joined = *find_joined(agent, number);
+    if (!joined) {
+        error = accept_channels(agent);
+        joined = *find_joined(agent, number);
+    }
+    if (joined) {
+        error = joined->error;
+        if (!error) {
+            channel_reference(joined->channel);
+            *channel = joined->channel;
+        }
+    } else if (!error) {
+        error = ZCB_ERR_NOT_FOUND;
+    }
+    plat_mutex_unlock(&agent->lock);
+    return error;
+}
+
+void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number)
+{
+    plat_mutex_lock(&agent->lock);
+    (void)accept_channels(agent);
+    struct joined **link = find_joined(agent, number);
+    struct joined *joined = *link;
+    if (joined) {
+        *link = joined->next;
+        zcb_channel_free(joined->channel);
+        free(joined);
+    }
+    plat_mutex_unlock(&agent->lock);
+}
+
+/* ---------------------------------------------------------------- open */
+
+static zcb_error wait_for_record(zcb_agent *agent, struct record *record)
+{
+    unsigned ready;
+    int64_t deadline = zcb_deadline_ns(WELCOME_WAIT_MS);
+    for (;;) {
+        zcb_error error = receive_record(agent, record);
+        if (error != ZCB_ERR_TIMEOUT)
+            return error;
+        const plat_handle handles[] = {agent->link, agent->program};
+        error = plat_wait(handles, 2, deadline, &ready);
+        if (error && error != ZCB_ERR_INTERRUPTED)
+            return error;
+        if (!error && ready == 1)
+            return ZCB_ERR_PEER_GONE;
+    }
+}
+
+static zcb_error take_welcome(zcb_agent *agent)
+{
+    struct record record;
+    zcb_error error = wait_for_record(agent, &record);
+    if (error)
+        return error;
+    close_handles(&record);
+    if (record.link.type != LINK_WELCOME)
+        return ZCB_ERR_PROTOCOL;
+    agent->width = record.link.number;
+    zcb_channel **own[] = {&agent->commands, &agent->urgent};
+    for (uint32_t i = 0; i < 2 && !error; i++) {
+        error = wait_for_record(agent, &record);
+        if (!error)
+            error = join(agent, &record, own[i]);
+        if (!error && record.link.number != i)
+            error = ZCB_ERR_PROTOCOL;
+    }
+    return error;
+}
+
+static zcb_error say_hello(zcb_agent *agent, const char *version)
+{
+    struct link_record hello = {
+        .magic = LINK_MAGIC, .version = PROTOCOL_VERSION, .type = LINK_HELLO, .pid = plat_getpid()};
+    snprintf(hello.engine_version, sizeof(hello.engine_version), "%s", version);
+    return plat_link_send(agent->link, &hello, sizeof(hello), NULL, 0);
+}
+
+static zcb_error connect_program(zcb_agent *agent, const char *version, const char **step)
+{
+    int64_t pid = 0;
+    *step = "the inherited connection";
+    zcb_error error = plat_link_inherited(&agent->link);
+    if (!error)
+        error = plat_link_peer_pid(agent->link, &pid);
+    *step = "the program's process";
+    if (!error)
+        error = plat_process_open(pid, &agent->program);
+    *step = "the program's welcome";
+    if (!error)
+        error = take_welcome(agent);
+    *step = "the hello";
+    if (!error)
+        error = say_hello(agent, version);
+    return error;
+}
+
+zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why)
+{
+    if (!version || !agent)
+        return ZCB_ERR_INVALID;
+    zcb_agent *made = calloc(1, sizeof(*made));
+    if (!made)
+        return ZCB_ERR_NO_MEMORY;
+    made->link = made->program = PLAT_NO_HANDLE;
+    plat_mutex_init(&made->lock);
+    const char *step;
+    zcb_error error = connect_program(made, version, &step);
+    if (error) {
+        if (why)
+            snprintf(why->text, sizeof(why->text), "%s: %s", step, zcb_error_text(error));
+        zcb_agent_free(made);
+        return error;
+    }
+    *agent = made;
+    return ZCB_OK;
+}
+
+void zcb_agent_free(zcb_agent *agent)
+{
+    if (!agent)
+        return;
+    while (agent->joined) {
+        struct joined *joined = agent->joined;
+        agent->joined = joined->next;
+        zcb_channel_free(joined->channel);
+        free(joined);
+    }
+    zcb_channel_free(agent->commands);
+    zcb_channel_free(agent->urgent);
+    plat_close(agent->link);
+    plat_close(agent->program);
+    plat_mutex_destroy(&agent->lock);
+    free(agent->text);
+    free(agent);
+}
+
+uint32_t zcb_agent_width(const zcb_agent *agent)
+{
+    return agent->width;
+}
+
+/* ---------------------------------------------------------------- commands */
+
+/* The session is to end: what is still queued does not run. */
+static bool told_to_end(const zcb_channel *channel)
+{
+    return atomic_load(&channel->rx.control->producer_closed) != 0;
+}
+
+static zcb_error reserve_text(zcb_agent *agent, size_t bytes)
+{
+    if (bytes <= agent->text_capacity)
+        return ZCB_OK;
+    char *text = realloc(agent->text, bytes);
+    if (!text)
+        return ZCB_ERR_NO_MEMORY;
+    agent->text = text;
+    agent->text_capacity = bytes;
+    return ZCB_OK;
+}
+
+static zcb_error read_command(zcb_agent *agent, const zcb_message *message, zcb_command *command)
+{
+    struct command_wire wire;
+    if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(wire) || message->bytes > SIZE_MAX)
+        return channel_fail(agent->commands);
+    size_t bytes = (size_t)message->bytes - sizeof(wire);
+    zcb_error error = reserve_text(agent, bytes);
+    if (!error)
+        error = zcb_receive_read(agent->commands, &wire, sizeof(wire), NULL);
+    if (!error)
+        error = zcb_receive_read(agent->commands, agent->text, bytes, NULL);
+    if (error)
+        return error;
+    *command = (zcb_command){.id = message->id,
+                             .op = wire.op,
+                             .flags = wire.flags,
+                             .channel = wire.channel,
+                             .depth = wire.depth,
+                             .text = agent->text,
+                             .text_bytes = bytes};
+    return zcb_receive_end(agent->commands);
+}
+
+zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait *wait)
+{
+    if (!agent || !command)
+        return ZCB_ERR_INVALID;
+    for (;;) {
+        if (told_to_end(agent->commands))
+            return ZCB_ERR_CLOSED;
+        zcb_message message;
+        zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
+        if (error)
+            return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
+        error = read_command(agent, &message, command);
+        if (!error)
+            return ZCB_OK;
+        zcb_receive_drop(agent->commands);
+        if (error != ZCB_ERR_ABORTED)
+            return error;
+    }
+}
+
+static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct reply_wire *wire,
+                            const zcb_text *fields)
+{
+    zcb_text parts[1 + 2 * ZCB_FIELDS] = {{(const char *)wire, sizeof(*wire)}};
+    zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = what, .id = id, .bytes = sizeof(*wire)};
+    for (int i = 0; i < ZCB_FIELDS; i++) {
+        bool given = fields[i].text && fields[i].bytes > 0;
+        wire->field_bytes[i] = given ? fields[i].bytes : 0;
+        parts[1 + 2 * i] = (zcb_text){fields[i].text, given ? fields[i].bytes : 0};
+        parts[2 + 2 * i] = (zcb_text){"", 1};
+        message.bytes += wire->field_bytes[i] + 1;
+    }
+    zcb_error error = turn_take(&agent->commands->tx.turn, NULL);
+    if (error)
+        return error;
+    error = tx_send(agent->commands, &message, parts, 1 + 2 * ZCB_FIELDS, NULL);
+    turn_give(&agent->commands->tx.turn);
+    return error;
+}
+
+zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields)
+{
+    struct reply_wire wire = {0};
+    return agent && fields ? send_reply(agent, id, REPLY_OUTPUT, &wire, fields) : ZCB_ERR_INVALID;
+}
+
+zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result)
+{
+    if (!agent || !result)
+        return ZCB_ERR_INVALID;
+    struct reply_wire wire = {.status = result->status,
+                              .success = result->success,
+                              .refused = result->refused,
+                              .exit_code = result->exit_code,
+                              .execution_ns = result->execution_ns};
+    return send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field);
+}
+
+/* ---------------------------------------------------------------- urgent requests */
+
+zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id, const zcb_wait *wait)
+{
+    if (!agent || !request || !id)
+        return ZCB_ERR_INVALID;
+    for (;;) {
+        zcb_message message;
+        zcb_error error = zcb_receive_begin(agent->urgent, ZCB_WISH_COPY, &message, wait);
+        if (error)
+            return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
+        zcb_receive_drop(agent->urgent);
+        if (message.flags == URGENT_PING) {
+            message = (zcb_message){.kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .id = message.id};
+            error = zcb_send(agent->urgent, &message, NULL, wait);
+            if (error)
+                return error;
+        } else if (message.flags == ZCB_URGENT_STOP || message.flags == ZCB_URGENT_CLOSE_CHANNEL) {
+            *request = (zcb_urgent)message.flags;
+            *id = message.id;
+            return ZCB_OK;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- the process */
+
+zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t capacity, size_t *bytes)
+{
+    if (!agent || !bytes || (stream != 1 && stream != 2))
+        return ZCB_ERR_INVALID;
+    struct console *console = &agent->console[stream - 1];
+    plat_handle file = plat_standard(stream);
+    zcb_error error = plat_file_read(file, console->offset, buffer, capacity, bytes);
+    if (!error && *bytes > 0) {
+        console->offset += *bytes;
+        plat_file_forget(file, console->offset);
+    }
+    return error;
+}
+
+void zcb_agent_end_process(int exit_code)
+{
+    plat_end_this_process(exit_code);
+}

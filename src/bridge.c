@@ -1,0 +1,443 @@
+/*
+ * A bridge: one more channel of a session, and the pairing of posted receives with sent messages.
+ *
+ * Both come in order, and this side decides who belongs to whom: a message carries the id of the posted
+ * receive that it is for; one that is sent before any receive is posted carries 0, and the next posted
+ * receive is told to take it. So the engine never guesses, whatever fails or is withdrawn.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+/* A posted receive that no message has been given to. */
+struct post {
+    struct post *next;
+    uint64_t id;
+    bool failed; /* and nobody has seen it yet */
+};
+
+struct zcb_bridge {
+    zcb_session *session; /* a reference */
+    zcb_channel *channel;
+    uint32_t number;
+
+    /* All that follows under the session's lock. */
+    zcb_bridge *next;
+    bool shut;
+    struct post *posts;
+    uint64_t unmatched;    /* messages sent with id 0 that no posted receive was told to take */
+    uint64_t last_taker;   /* the last posted receive that was told to take one */
+    uint64_t last_arrived; /* id of the last message received */
+    uint64_t *seen;        /* failures of sends that the user saw before their error message came */
+    size_t seen_count, seen_capacity;
+};
+
+/* ---------------------------------------------------------------- posts */
+
+static bool add_post(zcb_bridge *bridge, uint64_t id, bool in_front)
+{
+    struct post *post = malloc(sizeof(*post));
+    if (!post)
+        return false;
+    struct post **link = &bridge->posts;
+    while (*link && !in_front)
+        link = &(*link)->next;
+    *post = (struct post){.next = *link, .id = id};
+    *link = post;
+    return true;
+}
+
+static struct post **find_post(zcb_bridge *bridge, uint64_t id)
+{
+    struct post **link = &bridge->posts;
+    while (*link && (*link)->id != id)
+        link = &(*link)->next;
+    return link;
+}
+
+static bool remove_post(struct post **link)
+{
+    struct post *post = *link;
+    if (!post)
+        return false;
+    *link = post->next;
+    free(post);
+    return true;
+}
+
+bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags)
+{
+    if (bridge->unmatched == 0)
+        return add_post(bridge, id, false);
+    bridge->unmatched--;
+    bridge->last_taker = id;
+    *flags |= ZCB_COMMAND_TAKE_QUEUED;
+    return true;
+}
+
+void bridge_post_failed(zcb_bridge *bridge, uint64_t id)
+{
+    if (!remove_post(find_post(bridge, id)) && bridge->last_taker == id)
+        bridge->unmatched++;
+}
+
+/* A receive that failed without taking a message: the message that it was told to take is free again; one
+ * that waits for a message stays in its place until the user knows. */
+void bridge_finished(zcb_bridge *bridge, const struct pending *pending, const struct reply *reply)
+{
+    bool refused = pending->op == ZCB_OP_RECEIVE && (!reply || reply->result.refused);
+    if (!refused)
+        return;
+    struct post *post = *find_post(bridge, pending->id);
+    if (post)
+        post->failed = true;
+    else if (pending->flags & ZCB_COMMAND_TAKE_QUEUED)
+        bridge->unmatched++;
+}
+
+static zcb_error post_transfer(zcb_bridge *bridge, zcb_command *command, int64_t timeout_ms, uint64_t *id,
+                               const zcb_wait *wait)
+{
+    zcb_error error = session_owned(bridge->session);
+    if (!error)
+        error = channel_state(bridge->channel);
+    if (error)
+        return error;
+    command->channel = bridge->number;
+    error = session_submit(bridge->session, command, bridge, timeout_ms, wait);
+    if (!error)
+        *id = command->id;
+    return error;
+}
+
+/* What can't be a target whatever the engine's parser thinks; the rest is the parser's. */
+static bool target_may_be(const char *target, size_t bytes)
+{
+    size_t start = 0;
+    while (start < bytes && (target[start] == ' ' || target[start] == '\t'))
+        start++;
+    return start < bytes && (target[start] == '$' || target[start] == '[') && !memchr(target, 0, bytes);
+}
+
+zcb_error zcb_bridge_post_receive(zcb_bridge *bridge, const char *target, size_t target_bytes, uint32_t flags,
+                                  int64_t timeout_ms, uint64_t *id, const zcb_wait *wait)
+{
+    if (!bridge || !target || !id || !target_may_be(target, target_bytes))
+        return ZCB_ERR_INVALID;
+    zcb_command command = {.op = ZCB_OP_RECEIVE,
+                           .flags = flags & ZCB_COMMAND_NOTIFY,
+                           .text = target,
+                           .text_bytes = target_bytes};
+    return post_transfer(bridge, &command, timeout_ms, id, wait);
+}
+
+zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expression, size_t expression_bytes,
+                               uint32_t depth, uint32_t flags, int64_t timeout_ms, uint64_t *id,
+                               const zcb_wait *wait)
+{
+    if (!bridge || !expression || expression_bytes == 0 || !id || depth > 100)
+        return ZCB_ERR_INVALID;
+    zcb_command command = {.op = ZCB_OP_SEND,
+                           .flags = flags & ZCB_COMMAND_NOTIFY,
+                           .depth = depth,
+                           .text = expression,
+                           .text_bytes = expression_bytes};
+    return post_transfer(bridge, &command, timeout_ms, id, wait);
+}
+
+/* ---------------------------------------------------------------- sending */
+
+/* Under the sending turn: which posted receive the next message is for, 0 for none yet. */
+static zcb_error match(zcb_bridge *bridge, uint64_t *id)
+{
+    zcb_error error = ZCB_OK;
+    plat_mutex_lock(&bridge->session->lock);
+    struct post *post = bridge->posts;
+    *id = post ? post->id : 0;
+    if (!post)
+        bridge->unmatched++;
+    else if (post->failed)
+        error = ZCB_ERR_REFUSED;
+    if (post)
+        remove_post(&bridge->posts);
+    plat_mutex_unlock(&bridge->session->lock);
+    return error;
+}
+
+/* The message was withdrawn: who it was for waits again. */
+static void unmatch(zcb_bridge *bridge, uint64_t id)
+{
+    zcb_session *session = bridge->session;
+    plat_mutex_lock(&session->lock);
+    if (id == 0 && bridge->unmatched > 0) {
+        bridge->unmatched--;
+    } else {
+        uint64_t taker = id ? id : bridge->last_taker;
+        const struct pending *pending = pending_find(session, taker);
+        if (pending && !pending->done)
+            (void)add_post(bridge, taker, true);
+    }
+    plat_mutex_unlock(&session->lock);
+}
+
+static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const void *data, uint64_t *refused_by,
+                              const zcb_wait *wait)
+{
+    zcb_error error = match(bridge, &message->id);
+    if (error) {
+        if (refused_by)
+            *refused_by = message->id;
+        return error;
+    }
+    zcb_text part = {data, (size_t)message->bytes};
+    error = tx_send(bridge->channel, message, &part, 1, wait);
+    if (error == ZCB_ERR_REFUSED && refused_by)
+        *refused_by = message->id;
+    else if (error)
+        unmatch(bridge, message->id);
+    return error;
+}
+
+zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, uint64_t bytes,
+                          uint64_t *refused_by, const zcb_wait *wait)
+{
+    if (!bridge || (kind != ZCB_KIND_BYTES && kind != ZCB_KIND_CLIXML) || (bytes > 0 && !data))
+        return ZCB_ERR_INVALID;
+    zcb_error error = session_owned(bridge->session);
+    if (!error)
+        error = channel_state(bridge->channel);
+    if (!error && !zcb_session_alive(bridge->session, NULL))
+        error = ZCB_ERR_PEER_GONE;
+    if (!error)
+        error = turn_take(&bridge->channel->tx.turn, wait);
+    if (error)
+        return error;
+    zcb_message message = {.kind = kind, .bytes = bytes};
+    error = send_in_turn(bridge, &message, data, refused_by, wait);
+    turn_give(&bridge->channel->tx.turn);
+    return error;
+}
+
+/* ---------------------------------------------------------------- receiving */
+
+/* Notes that this message has come; true when it is an error that the user knows of already. */
+static bool already_seen(zcb_bridge *bridge, const zcb_message *message)
+{
+    bool seen = false;
+    plat_mutex_lock(&bridge->session->lock);
+    bridge->last_arrived = message->id;
+    size_t kept = 0;
+    for (size_t i = 0; i < bridge->seen_count; i++) {
+        if (bridge->seen[i] == message->id)
+            seen = message->kind == ZCB_KIND_ERROR;
+        else if (bridge->seen[i] > message->id)
+            bridge->seen[kept++] = bridge->seen[i];
+    }
+    bridge->seen_count = kept;
+    plat_mutex_unlock(&bridge->session->lock);
+    return seen;
+}
+
+zcb_error zcb_bridge_receive_begin(zcb_bridge *bridge, zcb_wish wish, zcb_message *message, const zcb_wait *wait)
+{
+    if (!bridge || !message)
+        return ZCB_ERR_INVALID;
+    zcb_error error = session_owned(bridge->session);
+    while (!error) {
+        error = zcb_receive_begin(bridge->channel, wish, message, wait);
+        if (error || !already_seen(bridge, message))
+            break;
+        zcb_receive_drop(bridge->channel);
+    }
+    return error;
+}
+
+static bool remember_seen(zcb_bridge *bridge, uint64_t id)
+{
+    if (bridge->seen_count == bridge->seen_capacity) {
+        size_t capacity = bridge->seen_capacity ? bridge->seen_capacity * 2 : 8;
+        uint64_t *seen = realloc(bridge->seen, capacity * sizeof(*seen));
+        if (!seen)
+            return false;
+        bridge->seen = seen;
+        bridge->seen_capacity = capacity;
+    }
+    bridge->seen[bridge->seen_count++] = id;
+    return true;
+}
+
+void zcb_bridge_seen(zcb_bridge *bridge, uint64_t id)
+{
+    if (!bridge || session_owned(bridge->session))
+        return;
+    plat_mutex_lock(&bridge->session->lock);
+    struct post **link = find_post(bridge, id);
+    if (*link) {
+        if ((*link)->failed)
+            (void)remove_post(link);
+    } else if (id > bridge->last_arrived) {
+        (void)remember_seen(bridge, id);
+    }
+    plat_mutex_unlock(&bridge->session->lock);
+}
+
+zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id)
+{
+    if (!bridge)
+        return ZCB_ERR_INVALID;
+    zcb_session *session = bridge->session;
+    zcb_error error = session_owned(session);
+    if (error)
+        return error;
+    plat_mutex_lock(&session->lock);
+    const struct pending *pending = pending_find(session, id);
+    if (!pending || pending->done)
+        error = ZCB_ERR_NOT_FOUND;
+    else if (pending->op == ZCB_OP_RECEIVE && !remove_post(find_post(bridge, id)))
+        error = ZCB_ERR_TOO_LATE;
+    plat_mutex_unlock(&session->lock);
+    return error ? error : zcb_session_stop(session, id);
+}
+
+/* ---------------------------------------------------------------- opening and closing */
+
+static zcb_error hand_over(zcb_session *session, const zcb_bridge *bridge)
+{
+    struct region *region = bridge->channel->region;
+    struct link_record record = {.magic = LINK_MAGIC,
+                                 .version = PROTOCOL_VERSION,
+                                 .type = LINK_CHANNEL,
+                                 .number = bridge->number,
+                                 .frame_bytes = region->geometry.frame_bytes,
+                                 .window_bytes = region->geometry.window_bytes};
+    plat_handle handles[1 + BELLS] = {region->memory.handle};
+    memcpy(&handles[1], region->bells, sizeof(region->bells));
+    return plat_link_send(session->link, &record, sizeof(record), handles, 1 + BELLS);
+}
+
+/* The session must go on, or the bridge is not entered. */
+static zcb_error enter(zcb_session *session, zcb_bridge *bridge)
+{
+    zcb_error error = ZCB_OK;
+    plat_mutex_lock(&session->lock);
+    if (session->ended) {
+        error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
+    } else {
+        bridge->number = CHANNEL_BRIDGES + session->last_channel++;
+        error = hand_over(session, bridge);
+    }
+    if (!error) {
+        bridge->next = session->bridges;
+        session->bridges = bridge;
+        session_reference(session);
+    }
+    plat_mutex_unlock(&session->lock);
+    return error;
+}
+
+static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options *options)
+{
+    if (!why)
+        return;
+    if (error == ZCB_ERR_INVALID)
+        snprintf(why->text, sizeof(why->text),
+                 "frame_bytes %llu must be from %llu to %llu and window_bytes %llu from %llu to %llu",
+                 (unsigned long long)(options ? options->frame_bytes : 0), (unsigned long long)ZCB_MIN_FRAME_BYTES,
+                 (unsigned long long)ZCB_MAX_FRAME_BYTES, (unsigned long long)(options ? options->window_bytes : 0),
+                 (unsigned long long)ZCB_MIN_WINDOW_BYTES, (unsigned long long)ZCB_MAX_WINDOW_BYTES);
+    else
+        snprintf(why->text, sizeof(why->text), "%s", zcb_error_text(error));
+}
+
+zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *options, zcb_bridge **bridge,
+                          zcb_detail *why)
+{
+    zcb_error error = bridge ? session_owned(session) : ZCB_ERR_INVALID;
+    zcb_bridge *made = error ? NULL : calloc(1, sizeof(*made));
+    if (!error && !made)
+        error = ZCB_ERR_NO_MEMORY;
+    if (!error)
+        error = channel_open(options, session->process, &made->channel);
+    if (!error) {
+        made->session = session;
+        error = enter(session, made);
+    }
+    if (error) {
+        explain(why, error, options);
+        if (made)
+            zcb_channel_free(made->channel);
+        free(made);
+        return error;
+    }
+    *bridge = made;
+    return ZCB_OK;
+}
+
+zcb_channel *zcb_bridge_channel(zcb_bridge *bridge)
+{
+    return bridge->channel;
+}
+
+zcb_bridge *bridge_next(const zcb_bridge *bridge)
+{
+    return bridge->next;
+}
+
+void bridge_shut(zcb_bridge *bridge)
+{
+    if (bridge->shut)
+        return;
+    bridge->shut = true;
+    zcb_channel_close(bridge->channel);
+}
+
+static void finish_transfers(zcb_session *session, zcb_bridge *bridge)
+{
+    for (struct pending *p = session->first; p; p = p->next) {
+        if (p->bridge != bridge)
+            continue;
+        p->bridge = NULL;
+        if (!p->done) {
+            session_urgent(session, ZCB_URGENT_STOP, p->id);
+            pending_finish_here(session, p, ZCB_STATUS_STOPPED, "the bridge was closed");
+        }
+    }
+}
+
+static void leave(zcb_session *session, const zcb_bridge *bridge)
+{
+    zcb_bridge **link = &session->bridges;
+    while (*link && *link != bridge)
+        link = &(*link)->next;
+    if (*link)
+        *link = bridge->next;
+}
+
+void zcb_bridge_close(zcb_bridge *bridge)
+{
+    if (!bridge || session_owned(bridge->session))
+        return;
+    zcb_session *session = bridge->session;
+    plat_mutex_lock(&session->lock);
+    if (!bridge->shut && !session->ended)
+        session_urgent(session, ZCB_URGENT_CLOSE_CHANNEL, bridge->number);
+    bridge_shut(bridge);
+    finish_transfers(session, bridge);
+    leave(session, bridge);
+    plat_mutex_unlock(&session->lock);
+}
+
+void zcb_bridge_free(zcb_bridge *bridge)
+{
+    if (!bridge)
+        return;
+    zcb_bridge_close(bridge);
+    while (remove_post(&bridge->posts))
+        ;
+    free(bridge->seen);
+    zcb_channel_free(bridge->channel);
+    session_release(bridge->session);
+    free(bridge);
+}

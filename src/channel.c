@@ -1,0 +1,275 @@
+#include "channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_FRAME_BYTES (UINT64_C(64) << 20)
+#define DEFAULT_WINDOW_BYTES (UINT64_C(4) << 20)
+
+/* ---------------------------------------------------------------- region */
+
+static void region_free(struct region *region)
+{
+    if (!region || atomic_fetch_sub(&region->references, 1) != 1)
+        return;
+    for (int i = 0; i < BELLS; i++)
+        plat_close(region->bells[i]);
+    plat_memory_release_handle(&region->memory);
+    plat_memory_unmap(&region->memory);
+    free(region);
+}
+
+static struct region *region_allocate(void)
+{
+    struct region *region = calloc(1, sizeof(*region));
+    if (!region)
+        return NULL;
+    atomic_init(&region->references, 1);
+    region->memory.handle = PLAT_NO_HANDLE;
+    for (int i = 0; i < BELLS; i++)
+        region->bells[i] = PLAT_NO_HANDLE;
+    return region;
+}
+
+/* What is touched from the start: the header, the controls and the return rings. */
+static zcb_error commit_controls(struct region *region)
+{
+    const struct geometry *geometry = &region->geometry;
+    zcb_error error = plat_memory_commit(&region->memory, 0, PLAT_PAGE_BYTES);
+    for (int i = 0; i < 2 && !error; i++)
+        error = plat_memory_commit(&region->memory, (size_t)geometry->control_at[i],
+                                   PLAT_PAGE_BYTES + RETURNS_BYTES);
+    return error;
+}
+
+static zcb_error region_create(struct region *region)
+{
+    zcb_error error = plat_memory_create((size_t)region->geometry.region_bytes, &region->memory);
+    if (error)
+        return error;
+    error = commit_controls(region);
+    for (int i = 0; i < BELLS && !error; i++)
+        error = plat_event_create(&region->bells[i]);
+    if (error)
+        return error;
+    *(struct region_header *)region->memory.base = (struct region_header){
+        .magic = LAYOUT_MAGIC,
+        .version = LAYOUT_VERSION,
+        .header_bytes = sizeof(struct region_header),
+        .frame_bytes = region->geometry.frame_bytes,
+        .window_bytes = region->geometry.window_bytes,
+    };
+    return ZCB_OK;
+}
+
+static zcb_error check_header(const struct region *region)
+{
+    struct region_header header;
+    memcpy(&header, region->memory.base, sizeof(header));
+    if (header.magic != LAYOUT_MAGIC)
+        return ZCB_ERR_PROTOCOL;
+    if (header.version != LAYOUT_VERSION)
+        return ZCB_ERR_VERSION;
+    bool same = header.header_bytes == sizeof(header) && header.frame_bytes == region->geometry.frame_bytes &&
+                header.window_bytes == region->geometry.window_bytes;
+    return same ? ZCB_OK : ZCB_ERR_PROTOCOL;
+}
+
+/* ---------------------------------------------------------------- ends */
+
+static zcb_error producer_init(struct producer *tx, struct region *region, int stream)
+{
+    const struct geometry *geometry = &region->geometry;
+    unsigned char *base = region->memory.base;
+    tx->control = (struct stream_control *)(void *)(base + geometry->control_at[stream]);
+    tx->returns = (_Atomic uint32_t *)(void *)(base + geometry->returns_at[stream]);
+    tx->ring = (struct descriptor *)(void *)(base + geometry->ring_at[stream]);
+    tx->ring_at = geometry->ring_at[stream];
+    tx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
+    tx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
+    turn_init(&tx->turn);
+    return frame_init(&tx->frame, geometry, &region->memory, geometry->data_at[stream]);
+}
+
+static void consumer_init(struct consumer *rx, struct region *region, int stream)
+{
+    const struct geometry *geometry = &region->geometry;
+    unsigned char *base = region->memory.base;
+    rx->control = (struct stream_control *)(void *)(base + geometry->control_at[stream]);
+    rx->returns = (_Atomic uint32_t *)(void *)(base + geometry->returns_at[stream]);
+    rx->ring = (const struct descriptor *)(void *)(base + geometry->ring_at[stream]);
+    rx->data = base + geometry->data_at[stream];
+    rx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
+    rx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
+    turn_init(&rx->turn);
+    plat_mutex_init(&rx->return_lock);
+}
+
+/* Takes a reference on region. sends: the stream that this end produces. */
+static zcb_error end_create(struct region *region, int sends, plat_handle peer, zcb_channel **channel)
+{
+    zcb_channel *made = calloc(1, sizeof(*made));
+    if (!made)
+        return ZCB_ERR_NO_MEMORY;
+    zcb_error error = producer_init(&made->tx, region, sends);
+    if (error) {
+        turn_destroy(&made->tx.turn);
+        free(made);
+        return error;
+    }
+    consumer_init(&made->rx, region, 1 - sends);
+    atomic_fetch_add(&region->references, 1);
+    made->region = region;
+    made->peer = peer;
+    made->owner = plat_getpid();
+    atomic_init(&made->references, 1);
+    *channel = made;
+    return ZCB_OK;
+}
+
+static zcb_error options_geometry(const zcb_channel_options *options, struct geometry *geometry)
+{
+    uint64_t frame_bytes = options ? options->frame_bytes : 0;
+    uint64_t window_bytes = options ? options->window_bytes : 0;
+    return geometry_init(geometry, frame_bytes ? frame_bytes : DEFAULT_FRAME_BYTES,
+                         window_bytes ? window_bytes : DEFAULT_WINDOW_BYTES);
+}
+
+static zcb_error region_from_options(const zcb_channel_options *options, struct region **region)
+{
+    struct region *made = region_allocate();
+    if (!made)
+        return ZCB_ERR_NO_MEMORY;
+    zcb_error error = options_geometry(options, &made->geometry);
+    if (!error)
+        error = region_create(made);
+    if (error) {
+        region_free(made);
+        return error;
+    }
+    *region = made;
+    return ZCB_OK;
+}
+
+zcb_error channel_open(const zcb_channel_options *options, plat_handle peer, zcb_channel **channel)
+{
+    struct region *region;
+    zcb_error error = region_from_options(options, &region);
+    if (error)
+        return error;
+    error = end_create(region, 0, peer, channel);
+    region_free(region);
+    return error;
+}
+
+zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                       uint64_t window_bytes, plat_handle peer, zcb_channel **channel)
+{
+    struct region *region = region_allocate();
+    if (!region) {
+        plat_close(memory);
+        for (int i = 0; i < BELLS; i++)
+            plat_close(bells[i]);
+        return ZCB_ERR_NO_MEMORY;
+    }
+    memcpy(region->bells, bells, sizeof(region->bells));
+    zcb_error error = geometry_init(&region->geometry, frame_bytes, window_bytes);
+    if (error) {
+        plat_close(memory);
+        error = ZCB_ERR_PROTOCOL;
+    } else {
+        error = plat_memory_attach(memory, (size_t)region->geometry.region_bytes, &region->memory);
+    }
+    if (!error)
+        error = check_header(region);
+    if (!error)
+        error = end_create(region, 1, peer, channel);
+    region_free(region);
+    return error;
+}
+
+zcb_error zcb_channel_pair(const zcb_channel_options *options, zcb_channel **a, zcb_channel **b)
+{
+    if (!a || !b)
+        return ZCB_ERR_INVALID;
+    struct region *region;
+    zcb_error error = region_from_options(options, &region);
+    if (error)
+        return error;
+    zcb_channel *first = NULL, *second = NULL;
+    error = end_create(region, 0, PLAT_NO_HANDLE, &first);
+    if (!error)
+        error = end_create(region, 1, PLAT_NO_HANDLE, &second);
+    region_free(region);
+    if (error) {
+        zcb_channel_free(first);
+        return error;
+    }
+    *a = first;
+    *b = second;
+    return ZCB_OK;
+}
+
+/* ---------------------------------------------------------------- life */
+
+void channel_reference(zcb_channel *channel)
+{
+    atomic_fetch_add(&channel->references, 1);
+}
+
+zcb_error channel_state(const zcb_channel *channel)
+{
+    if (channel->owner != plat_getpid())
+        return ZCB_ERR_FORKED;
+    if (atomic_load(&channel->protocol))
+        return ZCB_ERR_PROTOCOL;
+    return atomic_load(&channel->closed) ? ZCB_ERR_CLOSED : ZCB_OK;
+}
+
+/* Tells both sides: flags first, then the bells, whether anybody says he sleeps or not. */
+static void shut(zcb_channel *channel)
+{
+    atomic_store(&channel->tx.control->producer_closed, 1);
+    atomic_store(&channel->rx.control->consumer_closed, 1);
+    for (int i = 0; i < BELLS; i++)
+        plat_event_set(channel->region->bells[i]);
+}
+
+zcb_error channel_fail(zcb_channel *channel)
+{
+    if (atomic_exchange(&channel->protocol, 1) == 0)
+        shut(channel);
+    return ZCB_ERR_PROTOCOL;
+}
+
+void zcb_channel_close(zcb_channel *channel)
+{
+    if (!channel || channel->owner != plat_getpid())
+        return;
+    if (atomic_exchange(&channel->closed, 1) == 0)
+        shut(channel);
+}
+
+void zcb_channel_free(zcb_channel *channel)
+{
+    if (!channel || atomic_fetch_sub(&channel->references, 1) != 1)
+        return;
+    zcb_channel_close(channel);
+    frame_destroy(&channel->tx.frame);
+    turn_destroy(&channel->tx.turn);
+    turn_destroy(&channel->rx.turn);
+    plat_mutex_destroy(&channel->rx.return_lock);
+    region_free(channel->region);
+    free(channel);
+}
+
+uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)
+{
+    return channel->region->geometry.frame_bytes;
+}
+
+void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *received)
+{
+    *sent = atomic_load_explicit(&channel->rx.control->messages, memory_order_acquire);
+    *received = atomic_load(&channel->rx.received);
+}

@@ -1,0 +1,124 @@
+/* A channel's two ends, inside the library. send.c has the producer, receive.c the consumer. */
+#ifndef ZCB_CHANNEL_H
+#define ZCB_CHANNEL_H
+
+#include "frame.h"
+#include "layout.h"
+#include "turn.h"
+#include "wait.h"
+
+enum { BELL_DATA_0, BELL_ROOM_0, BELL_DATA_1, BELL_ROOM_1, BELLS };
+
+/* The mapping and its bells; both ends of an in-process channel share one. */
+struct region {
+    _Atomic uint32_t references;
+    struct geometry geometry;
+    plat_memory memory;
+    plat_handle bells[BELLS];
+};
+
+/* The message that is being sent. */
+struct sending {
+    zcb_message message;
+    uint64_t number;    /* counts the stream's messages */
+    uint64_t written;   /* bytes copied in */
+    uint64_t published; /* bytes the consumer knows of */
+    bool begun;         /* the first descriptor is out */
+    bool streaming;
+    bool ring_full;     /* as last seen */
+    uint32_t block;     /* of a whole message */
+    uint64_t offset;
+};
+
+struct producer {
+    struct stream_control *control;
+    struct turn turn;
+    struct frame frame;
+    struct descriptor *ring;
+    uint64_t ring_at;        /* in the region, for commits */
+    uint64_t ring_committed; /* descriptors whose memory exists */
+    _Atomic uint32_t *returns;
+    uint64_t head;
+    uint64_t messages; /* ended */
+    uint64_t returned; /* returns taken in */
+    plat_handle data_bell, room_bell;
+    struct spin spin;
+    struct sending now;
+};
+
+/* The message that is being received. */
+struct receiving {
+    zcb_message message;
+    bool active;   /* a first descriptor was taken, its end not yet */
+    bool whole;
+    bool leased;
+    bool last;        /* the current part is the last one */
+    uint32_t block;   /* of the current part */
+    uint64_t offset;  /* of the current part's bytes that are left */
+    uint64_t left;    /* of the current part */
+    uint64_t arrived; /* bytes of all parts so far */
+    uint64_t read;
+};
+
+struct consumer {
+    struct stream_control *control;
+    struct turn turn;
+    plat_mutex return_lock; /* leases come back from any thread */
+    const struct descriptor *ring;
+    _Atomic uint32_t *returns;
+    unsigned char *data;
+    uint64_t returned;
+    uint64_t tail;
+    _Atomic uint64_t received; /* messages whose end was seen */
+    plat_handle data_bell, room_bell;
+    struct spin spin;
+    struct receiving now;
+};
+
+struct zcb_channel {
+    _Atomic uint32_t references;
+    int64_t owner;    /* process id */
+    plat_handle peer; /* signalled when the other process has ended; borrowed; or PLAT_NO_HANDLE */
+    struct region *region;
+    _Atomic uint32_t closed;   /* on this side */
+    _Atomic uint32_t protocol; /* the other side made no sense */
+    struct producer tx;
+    struct consumer rx;
+};
+
+/* Makes the opener's end. options may be NULL. */
+zcb_error channel_open(const zcb_channel_options *options, plat_handle peer, zcb_channel **channel);
+/* Makes the joiner's end from what the opener's process handed over: memory and BELLS bells, which it takes
+ * over, also on failure. */
+zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                       uint64_t window_bytes, plat_handle peer, zcb_channel **channel);
+void channel_reference(zcb_channel *channel);
+
+/* Why nothing more can be done here (_FORKED, _CLOSED, _PROTOCOL), or ZCB_OK. */
+zcb_error channel_state(const zcb_channel *channel);
+/* The other side made no sense: nothing goes any more. Returns ZCB_ERR_PROTOCOL. */
+zcb_error channel_fail(zcb_channel *channel);
+
+/* ---- sending in steps, under the producer's turn. ZCB_ERR_TIMEOUT leaves the state as it was: call again
+ * with the rest. After any other error, and to give up: tx_abort. ---- */
+
+zcb_error tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait);
+/* *written counts up by what was taken. */
+zcb_error tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t *written,
+                   const zcb_wait *wait);
+void tx_abort(zcb_channel *channel);
+/* Ready when trying again may get further. */
+struct source tx_room_source(zcb_channel *channel);
+/* One whole message from parts, under the turn; withdrawn on every error. */
+zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts, unsigned count,
+                  const zcb_wait *wait);
+
+struct source rx_data_source(zcb_channel *channel);
+/* Tells the producer that somebody is about to wait for a message. */
+void rx_expect(zcb_channel *channel, zcb_wish wish);
+/* As zcb_receive_read, but *done counts up and an error leaves the state as it was: call again with the rest. */
+zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done, const zcb_wait *wait);
+/* The consumer gives a block back. */
+void rx_give_back(zcb_channel *channel, uint32_t block);
+
+#endif

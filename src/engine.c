@@ -1,0 +1,255 @@
+/* Where PowerShell lies on this machine. Nothing is started: its version is checked when it says hello. */
+#include "error.h"
+#include "platform.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH_BYTES 4096
+#define OLDEST_VERSION "7.4"
+#define HOW_TO_GET_IT "install it with `python -m virtualshell install-engine`, or give its path"
+
+/* ---- paths ---- */
+
+/* Two names joined; "" when they do not fit. */
+static bool join(char *path, const char *folder, const char *name)
+{
+    int bytes = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
+    if (bytes >= 0 && bytes < PATH_BYTES)
+        return true;
+    path[0] = '\0';
+    return false;
+}
+
+static const char *last_separator(const char *path)
+{
+    const char *last = NULL;
+    for (; *path != '\0'; path++)
+        if (*path == '/' || *path == '\\')
+            last = path;
+    return last;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *separator = last_separator(path);
+    return separator != NULL ? separator + 1 : path;
+}
+
+/* "pwsh", with its extension where the system has one. */
+static const char *engine_name(void)
+{
+    return base_name(plat_engine_in_package());
+}
+
+/* ---- versions ---- */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* What follows "-" names a preview, which comes before the version itself. */
+static int rank(char c)
+{
+    return c == '-' ? -1 : (unsigned char)c;
+}
+
+/* Below, at or above 0: "7.9.1" < "7.10.0", "7.7.0-preview.2" < "7.7.0-rc.1" < "7.7.0". */
+static int compare_versions(const char *a, const char *b)
+{
+    for (;;) {
+        if (is_digit(*a) && is_digit(*b)) {
+            char *a_end;
+            char *b_end;
+            unsigned long a_number = strtoul(a, &a_end, 10);
+            unsigned long b_number = strtoul(b, &b_end, 10);
+            if (a_number != b_number)
+                return a_number < b_number ? -1 : 1;
+            a = a_end;
+            b = b_end;
+        } else if (*a != *b || *a == '\0') {
+            return rank(*a) - rank(*b);
+        } else {
+            a++;
+            b++;
+        }
+    }
+}
+
+/* ---- folders that hold versions ---- */
+
+/* Writes the engine's path (of PATH_BYTES) that belongs to one entry of a folder; false without one. */
+typedef bool engine_of_entry(const char *folder, const char *name, char *path);
+
+typedef struct newest {
+    const char *folder;
+    engine_of_entry *engine_of;
+    char name[64];
+    char path[PATH_BYTES];
+} newest;
+
+static void consider(void *arg, const char *name)
+{
+    newest *best = arg;
+    char path[PATH_BYTES];
+    if (strlen(name) >= sizeof(best->name) || compare_versions(name, best->name) <= 0)
+        return;
+    if (!best->engine_of(best->folder, name, path))
+        return;
+    strcpy(best->name, name);
+    strcpy(best->path, path);
+}
+
+/* The engine of the entry with the highest version. */
+static bool find_newest(const char *folder, engine_of_entry *engine_of, char *path)
+{
+    newest best = {.folder = folder, .engine_of = engine_of};
+    if (plat_folder_each(folder, consider, &best) != ZCB_OK || best.path[0] == '\0')
+        return false;
+    strcpy(path, best.path);
+    return true;
+}
+
+/* <folder>/net10.0/any/unix/pwsh */
+static bool engine_of_framework(const char *folder, const char *name, char *path)
+{
+    char framework[PATH_BYTES];
+    return strncmp(name, "net", 3) == 0 && join(framework, folder, name) &&
+           join(path, framework, plat_engine_in_package()) && plat_is_executable(path);
+}
+
+/* <folder>/7.6.9/tools/...: as NuGet unpacks it. */
+static bool engine_of_package(const char *folder, const char *name, char *path)
+{
+    char package[PATH_BYTES];
+    char tools[PATH_BYTES];
+    return is_digit(name[0]) && compare_versions(name, OLDEST_VERSION) >= 0 &&
+           join(package, folder, name) && join(tools, package, "tools") &&
+           find_newest(tools, engine_of_framework, path);
+}
+
+/* <folder>/7.6.9/powershell/7.6.9/tools/...: as `dotnet tool install` keeps it. */
+static bool engine_of_tool(const char *folder, const char *name, char *path)
+{
+    char version[PATH_BYTES];
+    char package[PATH_BYTES];
+    return join(version, folder, name) && join(package, version, "powershell") &&
+           find_newest(package, engine_of_package, path);
+}
+
+/* The engine that `dotnet tool install --tool-path <folder>` put there. */
+static bool engine_in_tool_folder(const char *folder, char *path)
+{
+    char store[PATH_BYTES];
+    return join(store, folder, ".store/powershell") && find_newest(store, engine_of_tool, path);
+}
+
+static bool engine_in_folder(const char *folder, char *path)
+{
+    return engine_in_tool_folder(folder, path) ||
+           (join(path, folder, engine_name()) && plat_is_executable(path));
+}
+
+/* Puts the engine itself for a .NET tool's launcher, which is slower to start and another process than
+ * the engine. Any other file stays. */
+static void skip_launcher(char *path)
+{
+    char folder[PATH_BYTES];
+    char engine[PATH_BYTES];
+    const char *separator = last_separator(path);
+    if (separator == NULL || strcmp(separator + 1, engine_name()) != 0)
+        return;
+    snprintf(folder, sizeof(folder), "%.*s", (int)(separator - path), path);
+    if (engine_in_tool_folder(folder, engine))
+        strcpy(path, engine);
+}
+
+/* ---- the places, in their order ---- */
+
+static bool find_on_path(const char *name, char *path)
+{
+    if (plat_find_program(name, path, PATH_BYTES) != ZCB_OK)
+        return false;
+    skip_launcher(path);
+    return true;
+}
+
+static zcb_error find_given(const char *given, char *path, zcb_detail *why)
+{
+    char absolute[PATH_BYTES];
+    if (last_separator(given) == NULL) {
+        if (find_on_path(given, path))
+            return ZCB_OK;
+        error_detail(why, "PowerShell was not found: there is no program '%s' on PATH", given);
+        return ZCB_ERR_NOT_FOUND;
+    }
+    if (plat_absolute_path(given, absolute, sizeof(absolute)) != ZCB_OK) {
+        error_detail(why, "PowerShell was not found: '%s' is no usable path", given);
+        return ZCB_ERR_NOT_FOUND;
+    }
+    if (plat_is_executable(absolute)) {
+        strcpy(path, absolute);
+        skip_launcher(path);
+        return ZCB_OK;
+    }
+    if (engine_in_folder(absolute, path))
+        return ZCB_OK;
+    error_detail(why, "PowerShell was not found: '%s' is neither a program nor a folder with %s",
+                 absolute, engine_name());
+    return ZCB_ERR_NOT_FOUND;
+}
+
+/* <root>/<below>, or a text that says that there is no root. */
+static bool place(zcb_error error, const char *root, const char *below, char *folder)
+{
+    if (error == ZCB_OK && join(folder, root, below))
+        return true;
+    snprintf(folder, PATH_BYTES, "<no home folder>/%s", below);
+    return false;
+}
+
+static zcb_error find_installed(char *path, const char **origin, zcb_detail *why)
+{
+    char root[PATH_BYTES];
+    char installed[PATH_BYTES];
+    char packages[PATH_BYTES];
+    zcb_error error = ZCB_OK;
+    *origin = "PATH";
+    if (find_on_path("pwsh", path))
+        return ZCB_OK;
+    *origin = "installed";
+    error = plat_data_folder(root, sizeof(root));
+    if (place(error, root, "virtualshell/engine", installed) && engine_in_folder(installed, path))
+        return ZCB_OK;
+    *origin = "NuGet";
+    error = plat_nuget_folder(root, sizeof(root));
+    if (place(error, root, "powershell", packages) &&
+        find_newest(packages, engine_of_package, path))
+        return ZCB_OK;
+    error_detail(why,
+                 "PowerShell " OLDEST_VERSION " or later was not found: no pwsh on PATH, none in "
+                 "'%s', none in '%s'; " HOW_TO_GET_IT,
+                 installed, packages);
+    return ZCB_ERR_NOT_FOUND;
+}
+
+zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes, const char **origin,
+                          zcb_detail *why)
+{
+    char found[PATH_BYTES];
+    const char *found_by = "given";
+    zcb_error error =
+        given != NULL ? find_given(given, found, why) : find_installed(found, &found_by, why);
+    if (error != ZCB_OK)
+        return error;
+    if (path == NULL || strlen(found) >= path_bytes) {
+        error_detail(why, "the path of the engine takes %zu bytes: '%s'", strlen(found) + 1, found);
+        return ZCB_ERR_INVALID;
+    }
+    strcpy(path, found);
+    if (origin != NULL)
+        *origin = found_by;
+    return ZCB_OK;
+}

@@ -1,0 +1,155 @@
+#include "frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GRAIN_BYTES 64u
+
+zcb_error frame_init(struct frame *frame, const struct geometry *geometry, const plat_memory *memory,
+                     uint64_t data_at)
+{
+    *frame = (struct frame){.geometry = geometry, .memory = memory, .data_at = data_at};
+    uint64_t units = (geometry->frame_bytes + geometry->window_bytes) / COMMIT_BYTES;
+    frame->blocks = calloc(BLOCKS, sizeof(*frame->blocks));
+    frame->free_blocks = malloc(BLOCKS * sizeof(*frame->free_blocks));
+    frame->free_pieces = malloc(geometry->pieces * sizeof(*frame->free_pieces));
+    frame->free_extents = malloc((BLOCKS + 1) * sizeof(*frame->free_extents));
+    frame->committed = calloc((size_t)units, 1);
+    if (!frame->blocks || !frame->free_blocks || !frame->free_pieces || !frame->free_extents ||
+        !frame->committed) {
+        frame_destroy(frame);
+        return ZCB_ERR_NO_MEMORY;
+    }
+    for (uint32_t piece = geometry->pieces; piece-- > 0;)
+        frame->free_pieces[frame->free_piece_count++] = piece;
+    for (uint32_t block = BLOCKS; block-- > geometry->pieces;)
+        frame->free_blocks[frame->free_block_count++] = block;
+    frame->free_extents[0] = (struct extent){0, geometry->frame_bytes};
+    frame->free_extent_count = 1;
+    return ZCB_OK;
+}
+
+void frame_destroy(struct frame *frame)
+{
+    free(frame->blocks);
+    free(frame->free_blocks);
+    free(frame->free_pieces);
+    free(frame->free_extents);
+    free(frame->committed);
+    *frame = (struct frame){0};
+}
+
+static void remove_extent(struct frame *frame, uint32_t at)
+{
+    frame->free_extent_count--;
+    memmove(&frame->free_extents[at], &frame->free_extents[at + 1],
+            (frame->free_extent_count - at) * sizeof(struct extent));
+}
+
+bool frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
+{
+    if (bytes > frame->geometry->frame_bytes || frame->free_block_count == 0)
+        return false;
+    uint64_t grains = (bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
+    for (uint32_t i = 0; i < frame->free_extent_count; i++) {
+        struct extent *extent = &frame->free_extents[i];
+        if (extent->bytes < grains)
+            continue;
+        *block = frame->free_blocks[--frame->free_block_count];
+        frame->blocks[*block] = (struct block){extent->offset, grains};
+        extent->offset += grains;
+        extent->bytes -= grains;
+        if (extent->bytes == 0)
+            remove_extent(frame, i);
+        return true;
+    }
+    return false;
+}
+
+bool frame_take_piece(struct frame *frame, uint32_t *block)
+{
+    if (frame->free_piece_count == 0)
+        return false;
+    *block = frame->free_pieces[--frame->free_piece_count];
+    uint64_t piece_bytes = frame->geometry->piece_bytes;
+    frame->blocks[*block] = (struct block){frame->geometry->frame_bytes + *block * piece_bytes, piece_bytes};
+    return true;
+}
+
+uint64_t frame_offset(const struct frame *frame, uint32_t block)
+{
+    return frame->blocks[block].offset;
+}
+
+zcb_error frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes)
+{
+    uint64_t unit = offset / COMMIT_BYTES;
+    uint64_t end = (offset + bytes + COMMIT_BYTES - 1) / COMMIT_BYTES;
+    while (unit < end) {
+        if (frame->committed[unit]) {
+            unit++;
+            continue;
+        }
+        uint64_t first = unit;
+        while (unit < end && !frame->committed[unit])
+            unit++;
+        size_t at = (size_t)(frame->data_at + first * COMMIT_BYTES);
+        size_t length = (size_t)((unit - first) * COMMIT_BYTES);
+        zcb_error error = plat_memory_commit(frame->memory, at, length);
+        if (error)
+            return error;
+        plat_memory_populate(frame->memory, at, length);
+        memset(&frame->committed[first], 1, (size_t)(unit - first));
+    }
+    return ZCB_OK;
+}
+
+/* The index of the first free extent behind offset. */
+static uint32_t extent_after(const struct frame *frame, uint64_t offset)
+{
+    uint32_t low = 0, high = frame->free_extent_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (frame->free_extents[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void free_extent(struct frame *frame, uint64_t offset, uint64_t bytes)
+{
+    struct extent *extents = frame->free_extents;
+    uint32_t at = extent_after(frame, offset);
+    bool joins_before = at > 0 && extents[at - 1].offset + extents[at - 1].bytes == offset;
+    bool joins_after = at < frame->free_extent_count && offset + bytes == extents[at].offset;
+    if (joins_before && joins_after) {
+        extents[at - 1].bytes += bytes + extents[at].bytes;
+        remove_extent(frame, at);
+    } else if (joins_before) {
+        extents[at - 1].bytes += bytes;
+    } else if (joins_after) {
+        extents[at].offset = offset;
+        extents[at].bytes += bytes;
+    } else {
+        memmove(&extents[at + 1], &extents[at], (frame->free_extent_count - at) * sizeof(*extents));
+        extents[at] = (struct extent){offset, bytes};
+        frame->free_extent_count++;
+    }
+}
+
+zcb_error frame_give_back(struct frame *frame, uint32_t block)
+{
+    if (block >= BLOCKS || frame->blocks[block].bytes == 0)
+        return ZCB_ERR_PROTOCOL;
+    struct block given = frame->blocks[block];
+    frame->blocks[block].bytes = 0;
+    if (block < frame->geometry->pieces) {
+        frame->free_pieces[frame->free_piece_count++] = block;
+    } else {
+        frame->free_blocks[frame->free_block_count++] = block;
+        free_extent(frame, given.offset, given.bytes);
+    }
+    return ZCB_OK;
+}

@@ -1,0 +1,47 @@
+/* The producer's private book of its frame and window: which blocks are out, which memory is free,
+ * which is committed. Nothing in here is shared. */
+#ifndef ZCB_FRAME_H
+#define ZCB_FRAME_H
+
+#include "layout.h"
+
+struct extent {
+    uint64_t offset;
+    uint64_t bytes;
+};
+
+struct block {
+    uint64_t offset;
+    uint64_t bytes; /* 0: not out */
+};
+
+struct frame {
+    const struct geometry *geometry;
+    const plat_memory *memory;
+    uint64_t data_at;
+    struct block *blocks;    /* by id: the window's pieces first, then the frame's blocks */
+    uint32_t *free_blocks;   /* stack of ids */
+    uint32_t free_block_count;
+    uint32_t *free_pieces;   /* stack of ids: the warm one on top */
+    uint32_t free_piece_count;
+    struct extent *free_extents; /* of the frame, by offset, never adjacent */
+    uint32_t free_extent_count;
+    unsigned char *committed; /* one byte a COMMIT_BYTES unit */
+};
+
+zcb_error frame_init(struct frame *frame, const struct geometry *geometry, const plat_memory *memory,
+                     uint64_t data_at);
+void frame_destroy(struct frame *frame);
+
+/* A block of `bytes` (> 0) in one piece, from the lowest place that fits: warm memory is used again
+ * first. False when there is none now. */
+bool frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block);
+/* A piece of the window, the one given back last. False when all are out. */
+bool frame_take_piece(struct frame *frame, uint32_t *block);
+uint64_t frame_offset(const struct frame *frame, uint32_t block);
+/* Makes sure that this part of frame and window exists. */
+zcb_error frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes);
+/* Takes a block or piece back. ZCB_ERR_PROTOCOL when it is not out. */
+zcb_error frame_give_back(struct frame *frame, uint32_t block);
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * The porting contract: everything that libzcb asks of an operating system. The build chooses the
+ * directory below platform/ that keeps it; nothing outside that directory knows the system.
+ *
+ * Functions return ZCB_OK or an error that fits the public meaning (ZCB_ERR_NO_MEMORY, _NO_HANDLES,
+ * _SYSTEM, ...), and set nothing on failure.
+ */
+#ifndef ZCB_PLATFORM_H
+#define ZCB_PLATFORM_H
+
+#include "zcb/zcb.h"
+
+/* A descriptor (POSIX) or handle (Windows). */
+typedef intptr_t plat_handle;
+#define PLAT_NO_HANDLE ((plat_handle)-1)
+
+/* Closes a handle of any kind. PLAT_NO_HANDLE is ignored. */
+void plat_close(plat_handle handle);
+
+/* ---- clock, processors, process ---- */
+
+/* Monotonic, nanoseconds, never 0. */
+int64_t plat_now_ns(void);
+/* How many processors this process may use, at least 1. */
+unsigned plat_cpu_count(void);
+/* The calling process's id; cheap enough for every call. */
+int64_t plat_getpid(void);
+/* Tells the processor that this is a spin loop. */
+void plat_cpu_relax(void);
+
+/* ---- locks: short, never held while waiting for another process ---- */
+
+#if defined(_WIN32)
+typedef struct plat_mutex { void *srw; } plat_mutex;
+#else
+#include <pthread.h>
+typedef struct plat_mutex { pthread_mutex_t mutex; } plat_mutex;
+#endif
+void plat_mutex_init(plat_mutex *mutex);
+void plat_mutex_destroy(plat_mutex *mutex);
+void plat_mutex_lock(plat_mutex *mutex);
+void plat_mutex_unlock(plat_mutex *mutex);
+
+/* ---- shared memory: anonymous, of fixed size, reserved at first, committed piece by piece ---- */
+
+typedef struct plat_memory {
+    plat_handle handle;
+    unsigned char *base; /* mapped read and write */
+    size_t bytes;
+} plat_memory;
+
+/* Alignment of offsets and sizes given to commit. */
+#define PLAT_PAGE_BYTES 4096u
+
+/* Reserves and maps `bytes` (a multiple of PLAT_PAGE_BYTES) of zeroes that no peer can resize. */
+zcb_error plat_memory_create(size_t bytes, plat_memory *memory);
+/* Maps memory that another process made. Takes the handle over, also on failure. ZCB_ERR_PROTOCOL unless
+ * it is exactly `bytes` long and its size is sealed. */
+zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory);
+/* Makes sure that the pages of this range exist, so that touching them cannot fault:
+ * ZCB_ERR_NO_MEMORY when they cannot be had. Idempotent; contents are kept. */
+zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes);
+/* Maps this range's existing pages ahead of their use, all at once. Only advice. */
+void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes);
+/* Closes the handle; the mapping stays. */
+void plat_memory_release_handle(plat_memory *memory);
+void plat_memory_unmap(plat_memory *memory);
+/* As zcb_advise_huge. */
+void plat_advise_huge(void *memory, size_t bytes);
+
+/* ---- events: level-triggered doorbells, shareable between processes ---- */
+
+zcb_error plat_event_create(plat_handle *event);
+/* Sets it; a set event stays set. Never blocks, never fails. */
+void plat_event_set(plat_handle event);
+void plat_event_clear(plat_handle event);
+
+/* ---- the one wait ---- */
+
+#define PLAT_WAIT_MAX 8
+/* Sleeps until one of the handles (events, process handles, links; PLAT_NO_HANDLE entries are skipped) is
+ * signalled, the deadline passes or, on POSIX, a signal is handled. *ready is the lowest index that is
+ * signalled. ZCB_ERR_TIMEOUT; ZCB_ERR_INTERRUPTED; ZCB_ERR_SYSTEM. A link is signalled when it can be
+ * received from or its other end is closed. */
+zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns, unsigned *ready);
+
+/* ---- processes ---- */
+
+/* A handle that is signalled once the process has ended. ZCB_ERR_PEER_GONE when there is no such one. */
+zcb_error plat_process_open(int64_t pid, plat_handle *process);
+
+typedef struct plat_child {
+    int64_t pid;
+    plat_handle process; /* signalled when it has ended */
+} plat_child;
+
+typedef struct plat_spawn {
+    const char *path;                /* absolute */
+    const char *const *arguments;    /* NULL-terminated, without argv[0] */
+    const char *const *environment;  /* "NAME=VALUE" sets, "NAME" removes, on top of this process's; or NULL */
+    const char *working_directory;   /* or NULL */
+    plat_handle link;                /* inherited under ZCB_LINK_VARIABLE */
+    plat_handle out, err;            /* become its standard output and error */
+} plat_spawn;
+
+/* The environment variable that names the inherited link. */
+#define ZCB_LINK_VARIABLE "ZCB_LINK"
+
+/* Starts a program in a session (process group, job) of its own, with no standard input and nothing
+ * inherited but what `spawn` names, default signal actions and an empty signal mask. ZCB_ERR_NOT_FOUND
+ * when path is not there or can't be executed, or the directory isn't there (why says which). */
+zcb_error plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why);
+/* If it has ended: true, and its exit code, or the negative signal number that killed it; 255 when that is
+ * not known because this program ignores SIGCHLD or reaped it already. Reaps it. Not thread-safe for one
+ * child. */
+bool plat_process_ended(plat_child *child, int *exit_code);
+/* Ends the process with `pid` (SIGKILL); `process` is its handle from plat_process_open. */
+void plat_process_kill(int64_t pid, plat_handle process);
+/* Hangs up (SIGHUP) on what is left of a session that plat_process_spawn made. */
+void plat_process_hang_up_group(int64_t pid);
+/* Ends this process at once, without clean-up, and hangs up on the rest of its own process group. */
+void plat_end_this_process(int exit_code);
+
+/* ---- links: message sockets that also carry handles ---- */
+
+#define PLAT_LINK_HANDLES 8
+#define PLAT_LINK_BYTES 256
+
+/* Both ends, not inherited by programs. On POSIX a SOCK_SEQPACKET pair. */
+zcb_error plat_link_pair(plat_handle *a, plat_handle *b);
+/* Takes the end that plat_process_spawn left, named by ZCB_LINK_VARIABLE, and removes that variable from
+ * the environment. ZCB_ERR_NOT_FOUND when there is none or it is no link. */
+zcb_error plat_link_inherited(plat_handle *link);
+/* Sends one record with copies of handles; the caller keeps its own. Never waits: ZCB_ERR_TIMEOUT when the
+ * link is full; ZCB_ERR_PEER_GONE when the other end is closed. */
+zcb_error plat_link_send(plat_handle link, const void *record, size_t bytes, const plat_handle *handles,
+                         unsigned count);
+/* Receives one record of up to `capacity` bytes. The received handles are the caller's and are not
+ * inherited by programs. *sender_pid (may be NULL) is the kernel's word on who sent it. Never waits:
+ * ZCB_ERR_TIMEOUT when there is none; ZCB_ERR_PEER_GONE when the other end is closed; ZCB_ERR_PROTOCOL for
+ * a record or handles beyond what fits (handles are closed); ZCB_ERR_NO_HANDLES when they could not all be
+ * had. */
+zcb_error plat_link_receive(plat_handle link, void *record, size_t capacity, size_t *bytes,
+                            plat_handle *handles, unsigned handle_capacity, unsigned *count,
+                            int64_t *sender_pid);
+/* The process that made the link pair whose inherited end this is: the kernel's word. */
+zcb_error plat_link_peer_pid(plat_handle link, int64_t *pid);
+
+/* ---- anonymous files: an engine's standard output and error ---- */
+
+/* An unnamed file whose writes always append. */
+zcb_error plat_file_create(plat_handle *file);
+/* Reads up to `capacity` bytes at `offset`; *bytes is 0 at the end. */
+zcb_error plat_file_read(plat_handle file, uint64_t offset, void *buffer, size_t capacity, size_t *bytes);
+/* Gives back the memory of what lies before `offset`; the rest keeps its offsets. Only advice. */
+void plat_file_forget(plat_handle file, uint64_t offset);
+/* This process's standard output (1) or error (2). */
+plat_handle plat_standard(int stream);
+
+/* ---- finding the engine ---- */
+
+/* The absolute path of a program on PATH (`name` without extension), or ZCB_ERR_NOT_FOUND. */
+zcb_error plat_find_program(const char *name, char *path, size_t path_bytes);
+/* True when `path` is a file that may be executed. */
+bool plat_is_executable(const char *path);
+/* The user's folder for installed data (XDG_DATA_HOME or ~/.local/share; %LOCALAPPDATA%), or NOT_FOUND. */
+zcb_error plat_data_folder(char *path, size_t path_bytes);
+/* The user's NuGet package folder (NUGET_PACKAGES or ~/.nuget/packages), or NOT_FOUND. */
+zcb_error plat_nuget_folder(char *path, size_t path_bytes);
+/* The path of `given`, absolute: as it is, or below the current folder. Links are not followed. */
+zcb_error plat_absolute_path(const char *given, char *path, size_t path_bytes);
+/* Where the engine's file lies below the folder "tools/net<version>" of an unpacked PowerShell package:
+ * "any/unix/pwsh". Its last part is the engine's name everywhere. */
+const char *plat_engine_in_package(void);
+/* Calls `each` for every entry of a folder but "." and "..", in no order. NOT_FOUND when there is no such
+ * folder that can be read. */
+typedef void plat_folder_entry(void *arg, const char *name);
+zcb_error plat_folder_each(const char *path, plat_folder_entry *each, void *arg);
+/* Folder of the loaded library that holds `address`. */
+zcb_error plat_library_folder(const void *address, char *path, size_t path_bytes);
+
+#endif

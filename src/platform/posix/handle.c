@@ -1,0 +1,42 @@
+#include "posix.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
+#endif
+
+void plat_close(plat_handle handle)
+{
+    /* Not repeated after EINTR: Linux has closed it by then. */
+    if (handle != PLAT_NO_HANDLE)
+        close((int)handle);
+}
+
+zcb_error posix_error(int number)
+{
+    switch (number) {
+    case ENOMEM:
+    case ENOSPC:
+    case ENOBUFS:
+        return ZCB_ERR_NO_MEMORY;
+    case EMFILE:
+    case ENFILE:
+    case ETOOMANYREFS:
+        return ZCB_ERR_NO_HANDLES;
+    default:
+        return ZCB_ERR_SYSTEM;
+    }
+}
+
+int posix_memfd(const char *label)
+{
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    /* A system with vm.memfd_noexec=2 insists on the flag; one before Linux 6.3 does not know it. */
+    int fd = memfd_create(label, flags | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(label, flags);
+    return fd;
+}

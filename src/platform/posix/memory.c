@@ -1,0 +1,163 @@
+#include "posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+#define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define HUGE_PAGE_BYTES ((uintptr_t)2 << 20)
+#define HUGE_WORTHWHILE_BYTES ((size_t)4 << 20)
+/* A signal undoes the fallocate call that it interrupts. Committing in small steps makes sure that a
+ * process with a fast timer, or .NET's signals, gets on. */
+#define COMMIT_STEP_BYTES ((size_t)2 << 20)
+
+static bool is_size(size_t bytes)
+{
+    return bytes > 0 && bytes % PLAT_PAGE_BYTES == 0 && bytes <= (size_t)INT64_MAX;
+}
+
+static bool is_range(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    return offset % PLAT_PAGE_BYTES == 0 && bytes % PLAT_PAGE_BYTES == 0 &&
+           offset <= memory->bytes && bytes <= memory->bytes - offset;
+}
+
+/* 0 or an errno. The memory is not owned on failure. */
+static int map(int fd, size_t bytes, plat_memory *memory)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (base == MAP_FAILED)
+        return errno;
+    *memory = (plat_memory){.handle = fd, .base = base, .bytes = bytes};
+    return 0;
+}
+
+zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
+{
+    if (!is_size(bytes))
+        return ZCB_ERR_INVALID;
+    int fd = posix_memfd("zcb");
+    if (fd < 0)
+        return posix_error(errno);
+    int number = 0;
+    if (ftruncate(fd, (off_t)bytes) != 0 || fcntl(fd, F_ADD_SEALS, SIZE_SEALS) != 0)
+        number = errno;
+    else
+        number = map(fd, bytes, memory);
+    if (number == 0)
+        return ZCB_OK;
+    close(fd);
+    return posix_error(number);
+}
+
+/* True when nobody can take pages away from a mapping of the whole file, nor add to it. */
+static bool is_sealed_memory(int fd, size_t bytes)
+{
+    struct statfs system;
+    struct stat status;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & SIZE_SEALS) == SIZE_SEALS && fstat(fd, &status) == 0 &&
+           status.st_size == (off_t)bytes && fstatfs(fd, &system) == 0 &&
+           system.f_type == TMPFS_MAGIC;
+}
+
+zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory)
+{
+    int fd = (int)handle;
+    zcb_error error = ZCB_ERR_PROTOCOL;
+    if (is_size(bytes) && is_sealed_memory(fd, bytes)) {
+        int number = map(fd, bytes, memory);
+        if (number == 0)
+            return ZCB_OK;
+        /* EPERM, EACCES: the other side sealed it against writing, or sent it read-only. */
+        error = number == EPERM || number == EACCES ? ZCB_ERR_PROTOCOL : posix_error(number);
+    }
+    plat_close(handle);
+    return error;
+}
+
+/* 0 or an errno. Unlike a touch it reports what would be a SIGBUS. */
+static int populate(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE); /* may be larger than PLAT_PAGE_BYTES */
+    size_t lead = offset % page;
+    while (madvise(memory->base + offset - lead, bytes + lead, MADV_POPULATE_WRITE) != 0)
+        if (errno != EINTR && errno != EAGAIN)
+            return errno;
+    return 0;
+}
+
+/* 0 or an errno. */
+static int allocate(int fd, size_t offset, size_t bytes)
+{
+    while (fallocate(fd, 0, (off_t)offset, (off_t)bytes) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+static zcb_error commit_step(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    int number = EOPNOTSUPP;
+    if (memory->handle != PLAT_NO_HANDLE)
+        number = allocate((int)memory->handle, offset, bytes);
+    if (number == EOPNOTSUPP || number == ENOSYS) {
+        number = populate(memory, offset, bytes);
+        if (number == EFAULT)
+            number = ENOMEM;
+    }
+    return number == 0 ? ZCB_OK : posix_error(number);
+}
+
+zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    if (!is_range(memory, offset, bytes))
+        return ZCB_ERR_INVALID;
+    while (bytes > 0) {
+        size_t step = bytes < COMMIT_STEP_BYTES ? bytes : COMMIT_STEP_BYTES;
+        zcb_error error = commit_step(memory, offset, step);
+        if (error != ZCB_OK)
+            return error;
+        offset += step;
+        bytes -= step;
+    }
+    return ZCB_OK;
+}
+
+void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    if (is_range(memory, offset, bytes) && bytes > 0)
+        (void)populate(memory, offset, bytes);
+}
+
+void plat_memory_release_handle(plat_memory *memory)
+{
+    plat_close(memory->handle);
+    memory->handle = PLAT_NO_HANDLE;
+}
+
+void plat_memory_unmap(plat_memory *memory)
+{
+    if (memory->base != NULL)
+        munmap(memory->base, memory->bytes);
+    memory->base = NULL;
+    memory->bytes = 0;
+}
+
+void plat_advise_huge(void *memory, size_t bytes)
+{
+    if (bytes < HUGE_WORTHWHILE_BYTES)
+        return;
+    unsigned char *start = memory;
+    size_t lead = (size_t)(-(uintptr_t)memory % HUGE_PAGE_BYTES);
+    size_t inner = (bytes - lead) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+    (void)madvise(start + lead, inner, MADV_HUGEPAGE);
+}

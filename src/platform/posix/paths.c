@@ -1,0 +1,125 @@
+#include "posix.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+__attribute__((format(printf, 3, 4))) static zcb_error print_path(char *path, size_t path_bytes,
+                                                                  const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int bytes = vsnprintf(path, path_bytes, format, arguments);
+    va_end(arguments);
+    return bytes >= 0 && (size_t)bytes < path_bytes ? ZCB_OK : ZCB_ERR_INVALID;
+}
+
+/* The value of a variable that names a folder, or NULL: relative ones are no use. */
+static const char *folder_variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] == '/' ? value : NULL;
+}
+
+bool plat_is_executable(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+zcb_error plat_find_program(const char *name, char *path, size_t path_bytes)
+{
+    const char *folder = getenv("PATH");
+    if (folder == NULL || *name == '\0' || strchr(name, '/') != NULL)
+        return ZCB_ERR_NOT_FOUND;
+    char found[PATH_MAX];
+    for (;;) {
+        int bytes = (int)strcspn(folder, ":");
+        /* An empty or relative entry means the current folder, where anybody may have put a file. */
+        if (*folder == '/' &&
+            print_path(found, sizeof(found), "%.*s/%s", bytes, folder, name) == 0 &&
+            plat_is_executable(found))
+            return print_path(path, path_bytes, "%s", found);
+        if (folder[bytes] == '\0')
+            return ZCB_ERR_NOT_FOUND;
+        folder += bytes + 1;
+    }
+}
+
+zcb_error plat_absolute_path(const char *given, char *path, size_t path_bytes)
+{
+    char current[PATH_MAX];
+    if (given[0] == '/')
+        return print_path(path, path_bytes, "%s", given);
+    if (getcwd(current, sizeof(current)) == NULL)
+        return errno == ENOENT ? ZCB_ERR_NOT_FOUND : posix_error(errno);
+    return print_path(path, path_bytes, "%s/%s", current, given);
+}
+
+/* A file or folder below the user's home folder. */
+static zcb_error path_at_home(const char *below, char *path, size_t path_bytes)
+{
+    const char *home = folder_variable("HOME");
+    if (home != NULL)
+        return print_path(path, path_bytes, "%s/%s", home, below);
+    char text[4096];
+    struct passwd user;
+    struct passwd *found = NULL;
+    if (getpwuid_r(getuid(), &user, text, sizeof(text), &found) != 0 || found == NULL)
+        return ZCB_ERR_NOT_FOUND;
+    return print_path(path, path_bytes, "%s/%s", user.pw_dir, below);
+}
+
+zcb_error plat_data_folder(char *path, size_t path_bytes)
+{
+    const char *folder = folder_variable("XDG_DATA_HOME");
+    if (folder != NULL)
+        return print_path(path, path_bytes, "%s", folder);
+    return path_at_home(".local/share", path, path_bytes);
+}
+
+zcb_error plat_nuget_folder(char *path, size_t path_bytes)
+{
+    const char *folder = folder_variable("NUGET_PACKAGES");
+    if (folder != NULL)
+        return print_path(path, path_bytes, "%s", folder);
+    return path_at_home(".nuget/packages", path, path_bytes);
+}
+
+const char *plat_engine_in_package(void)
+{
+    return "any/unix/pwsh";
+}
+
+zcb_error plat_folder_each(const char *path, plat_folder_entry *each, void *arg)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        bool missing = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
+        return missing ? ZCB_ERR_NOT_FOUND : posix_error(errno);
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(folder)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            each(arg, entry->d_name);
+    closedir(folder);
+    return ZCB_OK;
+}
+
+zcb_error plat_library_folder(const void *address, char *path, size_t path_bytes)
+{
+    Dl_info library;
+    char file[PATH_MAX];
+    if (dladdr(address, &library) == 0 || realpath(library.dli_fname, file) == NULL)
+        return ZCB_ERR_NOT_FOUND;
+    *strrchr(file, '/') = '\0';
+    return print_path(path, path_bytes, "%s", file[0] != '\0' ? file : "/");
+}

@@ -1,0 +1,88 @@
+#include "posix.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* C libraries before glibc 2.36 lack these; the numbers are the kernel's, the same on every
+ * architecture that it has gained since. */
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#define ID_TYPE_PIDFD ((idtype_t)3)
+
+/* What is said of a child whose exit code somebody else has taken. */
+#define EXIT_CODE_UNKNOWN 255
+
+int64_t plat_getpid(void)
+{
+    return getpid();
+}
+
+int posix_pidfd(int64_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+}
+
+zcb_error plat_process_open(int64_t pid, plat_handle *process)
+{
+    if (pid <= 0 || pid > INT_MAX)
+        return ZCB_ERR_PEER_GONE;
+    int fd = posix_pidfd(pid);
+    if (fd < 0) /* EINVAL: a thread's id */
+        return errno == ESRCH || errno == EINVAL ? ZCB_ERR_PEER_GONE : posix_error(errno);
+    *process = fd;
+    return ZCB_OK;
+}
+
+static bool is_signalled(plat_handle process)
+{
+    struct pollfd polled = {.fd = (int)process, .events = POLLIN};
+    return poll(&polled, 1, 0) == 1 && (polled.revents & POLLIN);
+}
+
+bool plat_process_ended(plat_child *child, int *exit_code)
+{
+    siginfo_t end = {0};
+    int outcome;
+    do
+        outcome = waitid(ID_TYPE_PIDFD, (id_t)child->process, &end, WEXITED | WNOHANG);
+    while (outcome != 0 && errno == EINTR);
+    if (outcome != 0) {
+        /* ECHILD: it was reaped already, or this process ignores SIGCHLD. */
+        if (!is_signalled(child->process))
+            return false;
+        *exit_code = EXIT_CODE_UNKNOWN;
+        return true;
+    }
+    if (end.si_pid == 0)
+        return false;
+    *exit_code = end.si_code == CLD_EXITED ? end.si_status : -end.si_status;
+    return true;
+}
+
+void plat_process_kill(int64_t pid, plat_handle process)
+{
+    (void)pid; /* may be another process by now; the handle cannot */
+    syscall(SYS_pidfd_send_signal, (int)process, SIGKILL, NULL, 0);
+}
+
+void plat_process_hang_up_group(int64_t pid)
+{
+    if (pid > 1 && pid <= INT_MAX)
+        kill((pid_t)-pid, SIGHUP);
+}
+
+void plat_end_this_process(int exit_code)
+{
+    signal(SIGHUP, SIG_IGN);
+    kill(0, SIGHUP);
+    _exit(exit_code);
+}

@@ -1,0 +1,49 @@
+#include "posix.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#define NS_PER_SECOND 1000000000
+
+/* The time left until deadline_ns. */
+static struct timespec time_left(int64_t deadline_ns)
+{
+    int64_t now = plat_now_ns();
+    int64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    return (struct timespec){.tv_sec = left / NS_PER_SECOND, .tv_nsec = left % NS_PER_SECOND};
+}
+
+static zcb_error lowest_ready(const struct pollfd *polled, unsigned count, unsigned *ready)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (polled[i].revents == 0)
+            continue;
+        /* A handle that is not open would be "ready" for ever, and its waiter spin. */
+        if (polled[i].revents & POLLNVAL)
+            return ZCB_ERR_SYSTEM;
+        *ready = i;
+        return ZCB_OK;
+    }
+    return ZCB_ERR_TIMEOUT;
+}
+
+zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                    unsigned *ready)
+{
+    if (count > PLAT_WAIT_MAX)
+        return ZCB_ERR_INVALID;
+    struct pollfd polled[PLAT_WAIT_MAX];
+    for (unsigned i = 0; i < count; i++)
+        polled[i] = (struct pollfd){.fd = (int)handles[i], .events = POLLIN};
+
+    struct timespec left;
+    struct timespec *limit = NULL;
+    if (deadline_ns != ZCB_NEVER) {
+        left = time_left(deadline_ns);
+        limit = &left;
+    }
+    if (ppoll(polled, count, limit, NULL) < 0)
+        return errno == EINTR ? ZCB_ERR_INTERRUPTED : ZCB_ERR_SYSTEM;
+    return lowest_ready(polled, count, ready);
+}

@@ -1,0 +1,333 @@
+/* The consumer: takes descriptors, checks them, copies or leases what they name, gives blocks back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel.h"
+
+#define RING_MASK (RING_ENTRIES - 1)
+#define COPY_BYTES (UINT64_C(1) << 18) /* copied between two looks at signals */
+
+struct zcb_lease {
+    zcb_channel *channel; /* keeps the mapping */
+    const void *data;
+    uint64_t bytes;
+    uint32_t block;
+};
+
+/* ---------------------------------------------------------------- waiting */
+
+static bool data_ready(void *arg)
+{
+    zcb_channel *channel = arg;
+    const struct consumer *rx = &channel->rx;
+    return atomic_load(&rx->control->head) != rx->tail /* partner: publish */
+           || atomic_load(&rx->control->producer_closed) || channel_state(channel);
+}
+
+struct source rx_data_source(zcb_channel *channel)
+{
+    struct consumer *rx = &channel->rx;
+    return (struct source){data_ready, channel, &rx->control->consumer_asleep, rx->data_bell};
+}
+
+/* Waits until there is a descriptor. */
+static zcb_error wait_for_data(zcb_channel *channel, const zcb_wait *wait)
+{
+    struct consumer *rx = &channel->rx;
+    for (;;) {
+        zcb_error state = channel_state(channel);
+        if (state)
+            return state;
+        uint64_t head = atomic_load_explicit(&rx->control->head, memory_order_acquire);
+        if (head != rx->tail)
+            return head - rx->tail > RING_ENTRIES ? channel_fail(channel) : ZCB_OK;
+        if (atomic_load(&rx->control->producer_closed) && atomic_load(&rx->control->head) == rx->tail)
+            return ZCB_ERR_PEER_CLOSED;
+        struct source data = rx_data_source(channel);
+        zcb_error error = wait_any(&data, 1, channel->peer, &rx->spin, wait);
+        if (error)
+            return error;
+    }
+}
+
+/* ---------------------------------------------------------------- giving back */
+
+static void tell_producer(const struct consumer *rx)
+{
+    wait_ring(&rx->control->producer_asleep, rx->room_bell);
+}
+
+void rx_give_back(zcb_channel *channel, uint32_t block)
+{
+    struct consumer *rx = &channel->rx;
+    plat_mutex_lock(&rx->return_lock);
+    atomic_store_explicit(&rx->returns[rx->returned % BLOCKS], block, memory_order_relaxed);
+    rx->returned++;
+    atomic_store(&rx->control->returned, rx->returned); /* partner: room_ready, collect_returns */
+    plat_mutex_unlock(&rx->return_lock);
+    tell_producer(rx);
+}
+
+static void give_back_part(zcb_channel *channel)
+{
+    struct receiving *now = &channel->rx.now;
+    if (now->block != NO_BLOCK && !now->leased && (!now->whole || now->last))
+        rx_give_back(channel, now->block);
+    if (!now->whole || now->last)
+        now->block = NO_BLOCK;
+}
+
+/* ---------------------------------------------------------------- descriptors */
+
+static void end_message(zcb_channel *channel)
+{
+    struct consumer *rx = &channel->rx;
+    rx->now.active = false;
+    atomic_fetch_add(&rx->received, 1);
+}
+
+/* A descriptor makes sense by itself: what it names lies inside this side's mapping. */
+static bool descriptor_fits(const zcb_channel *channel, const struct descriptor *d)
+{
+    const struct geometry *geometry = &channel->region->geometry;
+    uint64_t data_bytes = geometry->frame_bytes + geometry->window_bytes;
+    if (d->bytes == 0)
+        return d->block == NO_BLOCK;
+    return d->block < BLOCKS && d->offset <= data_bytes && d->bytes <= data_bytes - d->offset;
+}
+
+static bool first_makes_sense(const struct descriptor *d)
+{
+    return (d->marks & MARK_FIRST) && !(d->marks & MARK_ABORT) && d->kind != 0 && d->bytes <= d->message_bytes &&
+           ((d->marks & MARK_LAST) != 0) == (d->bytes == d->message_bytes);
+}
+
+static bool next_makes_sense(const struct receiving *now, const struct descriptor *d)
+{
+    if ((d->marks & MARK_FIRST) || d->bytes == 0 || d->bytes > now->message.bytes - now->arrived)
+        return false;
+    if (((d->marks & MARK_LAST) != 0) != (d->bytes == now->message.bytes - now->arrived))
+        return false;
+    if (((d->marks & MARK_WHOLE) != 0) != now->whole)
+        return false;
+    return !now->whole || (d->block == now->block && d->offset == now->offset + now->left);
+}
+
+/* Takes the next descriptor into `now`. ZCB_ERR_ABORTED when it ends the message without success. */
+static zcb_error take_descriptor(zcb_channel *channel)
+{
+    struct consumer *rx = &channel->rx;
+    struct receiving *now = &rx->now;
+    struct descriptor d;
+    memcpy(&d, &rx->ring[rx->tail & RING_MASK], sizeof(d)); /* once; from here on only the copy is used */
+    rx->tail++;
+    atomic_store(&rx->control->tail, rx->tail); /* partner: consumer_waits, ring_room */
+    tell_producer(rx);
+    if (!descriptor_fits(channel, &d))
+        return channel_fail(channel);
+    if (!now->active) {
+        if (!first_makes_sense(&d))
+            return channel_fail(channel);
+        *now = (struct receiving){.active = true, .whole = (d.marks & MARK_WHOLE) != 0, .offset = d.offset};
+        now->message = (zcb_message){d.kind, d.flags, d.id, d.message_bytes};
+    } else if (d.marks & MARK_ABORT) {
+        if (now->whole && now->block != NO_BLOCK)
+            rx_give_back(channel, now->block);
+        end_message(channel);
+        return ZCB_ERR_ABORTED;
+    } else if (!next_makes_sense(now, &d)) {
+        return channel_fail(channel);
+    }
+    if (!now->whole || now->left == 0)
+        now->offset = d.offset;
+    now->block = d.block;
+    now->left += d.bytes;
+    now->arrived += d.bytes;
+    now->last = (d.marks & MARK_LAST) != 0;
+    return ZCB_OK;
+}
+
+/* Gets rid of what is left of a message that nobody wants. */
+static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
+{
+    struct receiving *now = &channel->rx.now;
+    for (;;) {
+        now->left = 0;
+        give_back_part(channel);
+        if (now->last) {
+            end_message(channel);
+            return ZCB_OK;
+        }
+        zcb_error error = wait_for_data(channel, wait);
+        if (!error)
+            error = take_descriptor(channel);
+        if (error)
+            return error == ZCB_ERR_ABORTED ? ZCB_OK : error;
+    }
+}
+
+/* ---------------------------------------------------------------- the public calls */
+
+void rx_expect(zcb_channel *channel, zcb_wish wish)
+{
+    atomic_store(&channel->rx.control->wish, (uint32_t)wish); /* partner: consumer_waits */
+    tell_producer(&channel->rx);
+}
+
+static zcb_error next_message(zcb_channel *channel, zcb_message *message, const zcb_wait *wait)
+{
+    struct receiving *now = &channel->rx.now;
+    if (now->active) {
+        zcb_error error = discard(channel, wait);
+        if (error)
+            return error;
+    }
+    zcb_error error = wait_for_data(channel, wait);
+    if (!error)
+        error = take_descriptor(channel);
+    if (!error)
+        *message = now->message;
+    return error;
+}
+
+zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *message, const zcb_wait *wait)
+{
+    if (!channel || !message || (wish != ZCB_WISH_COPY && wish != ZCB_WISH_LEASE))
+        return ZCB_ERR_INVALID;
+    zcb_error error = channel_state(channel);
+    if (error)
+        return error;
+    struct consumer *rx = &channel->rx;
+    error = turn_take(&rx->turn, wait);
+    if (error)
+        return error;
+    rx_expect(channel, wish);
+    error = next_message(channel, message, wait);
+    if (error) {
+        atomic_store(&rx->control->wish, 0);
+        turn_give(&rx->turn);
+    }
+    return error;
+}
+
+/* Waits for the next part of the current message. */
+static zcb_error next_part(zcb_channel *channel, const zcb_wait *wait)
+{
+    give_back_part(channel);
+    if (channel->rx.now.last)
+        return ZCB_ERR_INVALID;
+    zcb_error error = wait_for_data(channel, wait);
+    return error ? error : take_descriptor(channel);
+}
+
+zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done, const zcb_wait *wait)
+{
+    struct consumer *rx = &channel->rx;
+    struct receiving *now = &rx->now;
+    unsigned char *to = destination;
+    if (!now->active || now->leased || bytes > now->message.bytes - now->read)
+        return ZCB_ERR_INVALID;
+    struct pace pace;
+    pace_init(&pace, wait);
+    while (bytes > 0) {
+        zcb_error error = pace_check(&pace);
+        if (!error && now->left == 0)
+            error = next_part(channel, wait);
+        if (error)
+            return error;
+        size_t step = bytes < now->left ? bytes : (size_t)now->left;
+        if (step > COPY_BYTES)
+            step = COPY_BYTES;
+        memcpy(to, rx->data + now->offset, step);
+        to += step;
+        bytes -= step;
+        now->offset += step;
+        now->left -= step;
+        now->read += step;
+        *done += step;
+        if (now->left == 0)
+            give_back_part(channel);
+    }
+    return ZCB_OK;
+}
+
+zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes, const zcb_wait *wait)
+{
+    size_t done = 0;
+    return rx_read(channel, destination, bytes, &done, wait);
+}
+
+zcb_error zcb_receive_end(zcb_channel *channel)
+{
+    struct consumer *rx = &channel->rx;
+    struct receiving *now = &rx->now;
+    if (!now->active || (!now->leased && now->read != now->message.bytes))
+        return ZCB_ERR_INVALID;
+    give_back_part(channel);
+    end_message(channel);
+    atomic_store(&rx->control->wish, 0);
+    turn_give(&rx->turn);
+    return ZCB_OK;
+}
+
+void zcb_receive_drop(zcb_channel *channel)
+{
+    struct consumer *rx = &channel->rx;
+    if (rx->now.active && !rx->now.leased) {
+        zcb_wait now = {0};
+        atomic_store(&rx->control->dropped, atomic_load(&rx->received) + 1); /* partner: consumer_dropped */
+        tell_producer(rx);
+        (void)discard(channel, &now);
+    } else if (rx->now.active) {
+        end_message(channel);
+    }
+    atomic_store(&rx->control->wish, 0);
+    turn_give(&rx->turn);
+}
+
+/* ---------------------------------------------------------------- leases */
+
+zcb_error zcb_receive_lease(zcb_channel *channel, zcb_lease **lease, const zcb_wait *wait)
+{
+    struct consumer *rx = &channel->rx;
+    struct receiving *now = &rx->now;
+    if (!now->active || now->leased || now->read > 0)
+        return ZCB_ERR_INVALID;
+    if (!now->whole)
+        return ZCB_ERR_TOO_LARGE;
+    while (!now->last) {
+        zcb_error error = wait_for_data(channel, wait);
+        if (!error)
+            error = take_descriptor(channel);
+        if (error)
+            return error;
+    }
+    zcb_lease *made = malloc(sizeof(*made));
+    if (!made)
+        return ZCB_ERR_NO_MEMORY;
+    *made = (zcb_lease){channel, rx->data + now->offset, now->message.bytes, now->block};
+    channel_reference(channel);
+    now->leased = true;
+    *lease = made;
+    return ZCB_OK;
+}
+
+const void *zcb_lease_data(const zcb_lease *lease)
+{
+    return lease->data;
+}
+
+uint64_t zcb_lease_bytes(const zcb_lease *lease)
+{
+    return lease->bytes;
+}
+
+void zcb_lease_free(zcb_lease *lease)
+{
+    if (!lease)
+        return;
+    if (lease->block != NO_BLOCK && lease->channel->owner == plat_getpid())
+        rx_give_back(lease->channel, lease->block);
+    zcb_channel_free(lease->channel);
+    free(lease);
+}

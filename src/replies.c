@@ -1,0 +1,328 @@
+/*
+ * Reading what the engine answers. One thread reads at a time, and it is one of those who wait: it enters
+ * every reply into the books and tells whose it is. When its own wait is over it hands the reading to
+ * another one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+/* ---------------------------------------------------------------- one reply */
+
+/* The texts behind the fixed part are as long as it says and each ends in NUL. */
+static bool reply_makes_sense(const struct reply *reply, uint64_t payload_bytes)
+{
+    uint64_t left = payload_bytes - sizeof(struct reply_wire);
+    const char *text = reply->texts;
+    for (int i = 0; i < ZCB_FIELDS; i++) {
+        uint64_t bytes = reply->wire.field_bytes[i];
+        if (bytes >= left || text[bytes] != 0)
+            return false;
+        text += bytes + 1;
+        left -= bytes + 1;
+    }
+    return left == 0;
+}
+
+static void fill_result(struct reply *reply, uint64_t id, uint32_t op)
+{
+    const struct reply_wire *wire = &reply->wire;
+    reply->result = (zcb_result){
+        .id = id,
+        .op = op,
+        .status = wire->status,
+        .success = wire->success != 0,
+        .refused = wire->refused != 0,
+        .exit_code = wire->exit_code,
+        .execution_ns = wire->execution_ns,
+    };
+    const char *text = reply->texts;
+    for (int i = 0; i < ZCB_FIELDS; i++) {
+        reply->result.field[i] = (zcb_text){text, (size_t)wire->field_bytes[i]};
+        text += wire->field_bytes[i] + 1;
+    }
+}
+
+/* Under the lock. Replies to commands that are done already (timed out here, say) are dropped. */
+static void enter_reply(zcb_session *session, const zcb_message *message, struct reply *reply)
+{
+    struct pending *pending = pending_find(session, message->id);
+    if (!pending || pending->done) {
+        free(reply);
+        return;
+    }
+    fill_result(reply, message->id, pending->op);
+    if (message->flags == REPLY_OUTPUT) {
+        pending_collect(pending, reply);
+        free(reply);
+        return;
+    }
+    if (pending_join(pending, reply)) {
+        zcb_result_free(&reply->result);
+        reply = NULL;
+    }
+    int32_t exit_code = reply ? reply->result.exit_code : 1;
+    bool exited = reply && reply->result.status == ZCB_STATUS_EXITED;
+    pending_finish(session, pending, reply);
+    if (pending->abandoned) {
+        (void)pending_take(session, pending);
+        zcb_result_free(reply ? &reply->result : NULL);
+    }
+    if (exited)
+        session_end(session, "the command `exit` ended it with exit code %d", exit_code);
+}
+
+/* Reads a reply's payload as far as it goes; an interrupted one goes on with the next call. */
+static zcb_error read_payload(zcb_session *session, const zcb_wait *wait)
+{
+    struct incoming *incoming = &session->incoming;
+    if (!incoming->active) {
+        static const zcb_wait at_once = {0};
+        zcb_error error = zcb_receive_begin(session->commands, ZCB_WISH_COPY, &incoming->message, &at_once);
+        if (error)
+            return error;
+        uint64_t bytes = incoming->message.bytes;
+        bool sensible = incoming->message.kind == ZCB_KIND_CONTROL && bytes >= sizeof(struct reply_wire) &&
+                        bytes < SIZE_MAX / 2;
+        if (!sensible)
+            return channel_fail(session->commands);
+        incoming->reply = calloc(1, sizeof(struct reply) + (size_t)bytes);
+        if (!incoming->reply) {
+            zcb_receive_drop(session->commands);
+            return ZCB_ERR_NO_MEMORY;
+        }
+        incoming->got = 0;
+        incoming->active = true;
+    }
+    return rx_read(session->commands, (unsigned char *)&incoming->reply->wire + incoming->got,
+                   (size_t)incoming->message.bytes - incoming->got, &incoming->got, wait);
+}
+
+static zcb_error finish_incoming(zcb_session *session)
+{
+    struct incoming *incoming = &session->incoming;
+    (void)zcb_receive_end(session->commands);
+    incoming->active = false;
+    if (reply_makes_sense(incoming->reply, incoming->message.bytes))
+        return ZCB_OK;
+    free(incoming->reply);
+    return channel_fail(session->commands);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static bool has_data(zcb_session *session)
+{
+    struct source data = rx_data_source(session->commands);
+    return session->incoming.active || data.ready(data.arg);
+}
+
+/* Without the lock: waits for data, for `also`, or to be told that a deadline has changed. */
+static zcb_error wait_for_reply(zcb_session *session, const struct source *also, const zcb_wait *wait)
+{
+    struct source sources[3] = {rx_data_source(session->commands), waiter_source(&session->reader)};
+    if (also)
+        sources[2] = *also;
+    rx_expect(session->commands, ZCB_WISH_COPY);
+    return wait_any(sources, also ? 3 : 2, session->process, &session->commands->rx.spin, wait);
+}
+
+static zcb_error read_without_lock(zcb_session *session, const struct source *also, const zcb_wait *wait,
+                                   bool *whole)
+{
+    zcb_error error = ZCB_OK;
+    if (!has_data(session))
+        error = wait_for_reply(session, also, wait);
+    if (error || !has_data(session))
+        return error;
+    error = read_payload(session, wait);
+    if (!error)
+        error = finish_incoming(session);
+    *whole = !error;
+    return error;
+}
+
+zcb_error session_read(zcb_session *session, const struct source *also, const zcb_wait *wait)
+{
+    if (session->ended)
+        return ZCB_OK;
+    int64_t own_deadline = wait_deadline(wait);
+    zcb_wait limits = wait ? *wait : (zcb_wait){0};
+    bool expires = session->next_deadline < own_deadline;
+    limits.deadline_ns = expires ? session->next_deadline : own_deadline;
+    if (own_deadline <= 0)
+        limits.deadline_ns = 0;
+    bool whole = false;
+    session->reading = true;
+    atomic_store(&session->reader.told, 0);
+    plat_mutex_unlock(&session->lock);
+    zcb_error error = read_without_lock(session, also, &limits, &whole);
+    plat_mutex_lock(&session->lock);
+    session->reading = false;
+    if (whole)
+        enter_reply(session, &session->incoming.message, session->incoming.reply);
+    if (session->next_deadline <= plat_now_ns()) {
+        pending_expire(session);
+        if (error == ZCB_ERR_TIMEOUT && expires)
+            error = ZCB_OK;
+    }
+    if (error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PEER_CLOSED || error == ZCB_ERR_PROTOCOL ||
+        error == ZCB_ERR_CLOSED) {
+        session_lose(session, error);
+        error = ZCB_OK;
+    }
+    return error;
+}
+
+/* ---------------------------------------------------------------- waiting for who reads */
+
+static void remove_follower(zcb_session *session, const struct follower *follower)
+{
+    struct follower **link = &session->followers;
+    while (*link != follower)
+        link = &(*link)->next;
+    *link = follower->next;
+}
+
+zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also, bool parked,
+                         const zcb_wait *wait)
+{
+    struct follower self = {.parked = parked, .next = session->followers};
+    zcb_error error = waiter_init(&self.waiter);
+    if (error)
+        return error;
+    session->followers = &self;
+    if (pending)
+        pending->waiter = &self.waiter;
+    struct source sources[2] = {waiter_source(&self.waiter)};
+    if (also)
+        sources[1] = *also;
+    plat_mutex_unlock(&session->lock);
+    error = wait_any(sources, also ? 2 : 1, PLAT_NO_HANDLE, &self.waiter.spin, wait);
+    plat_mutex_lock(&session->lock);
+    remove_follower(session, &self);
+    if (pending)
+        pending->waiter = NULL;
+    waiter_destroy(&self.waiter);
+    return error;
+}
+
+void session_hand_over(zcb_session *session)
+{
+    if (session->reading)
+        return;
+    struct follower *next = NULL;
+    for (struct follower *f = session->followers; f; f = f->next) {
+        if (atomic_load(&f->waiter.told))
+            return; /* one is on its way */
+        if (!next || next->parked)
+            next = f;
+    }
+    if (next && (!next->parked || session->notify_count > 0))
+        waiter_tell(&next->waiter);
+}
+
+void session_tell_parked(zcb_session *session)
+{
+    for (struct follower *f = session->followers; f; f = f->next)
+        if (f->parked)
+            waiter_tell(&f->waiter);
+}
+
+void session_tell_all(zcb_session *session)
+{
+    for (struct follower *f = session->followers; f; f = f->next)
+        waiter_tell(&f->waiter);
+    waiter_tell(&session->reader);
+}
+
+/* ---------------------------------------------------------------- the public waits */
+
+static zcb_error give(zcb_session *session, struct pending *pending, zcb_result **result)
+{
+    struct reply *reply = pending_take(session, pending);
+    if (!reply)
+        return ZCB_ERR_NO_MEMORY;
+    *result = &reply->result;
+    return ZCB_OK;
+}
+
+/* Takes a result out of the row that zcb_session_next gives. */
+static void remove_done(zcb_session *session, struct pending *pending)
+{
+    struct pending **link = &session->first_done, *before = NULL;
+    while (*link && *link != pending) {
+        before = *link;
+        link = &(*link)->next_done;
+    }
+    if (!*link)
+        return;
+    *link = pending->next_done;
+    if (session->last_done == pending)
+        session->last_done = before;
+}
+
+static zcb_error await(zcb_session *session, struct pending *pending, const zcb_wait *wait)
+{
+    zcb_error error = ZCB_OK;
+    while (!pending->done && !error) {
+        if (session->reading)
+            error = session_follow(session, pending, NULL, false, wait);
+        else
+            error = session_read(session, NULL, wait);
+    }
+    return pending->done ? ZCB_OK : error;
+}
+
+zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result, const zcb_wait *wait)
+{
+    if (!session || !result)
+        return ZCB_ERR_INVALID;
+    zcb_error error = session_owned(session);
+    if (error)
+        return error;
+    plat_mutex_lock(&session->lock);
+    struct pending *pending = pending_find(session, id);
+    if (!pending || pending->awaited) {
+        error = ZCB_ERR_NOT_FOUND;
+    } else {
+        pending->awaited = true;
+        if (pending->done)
+            remove_done(session, pending);
+        error = await(session, pending, wait);
+        if (error)
+            pending->awaited = false;
+        else
+            error = give(session, pending, result);
+        session_hand_over(session);
+    }
+    plat_mutex_unlock(&session->lock);
+    return error;
+}
+
+zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_wait *wait)
+{
+    if (!session || !result)
+        return ZCB_ERR_INVALID;
+    zcb_error error = session_owned(session);
+    if (error)
+        return error;
+    plat_mutex_lock(&session->lock);
+    while (!session->first_done && !error) {
+        if (session->ended)
+            error = ZCB_ERR_CLOSED;
+        else if (session->reading || session->notify_count == 0)
+            error = session_follow(session, NULL, NULL, true, wait);
+        else
+            error = session_read(session, NULL, wait);
+    }
+    struct pending *done = session->first_done;
+    if (done) {
+        remove_done(session, done);
+        error = give(session, done, result);
+    }
+    session_hand_over(session);
+    plat_mutex_unlock(&session->lock);
+    return error;
+}

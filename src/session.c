@@ -1,0 +1,191 @@
+/* The life of a session: whether it goes on, why it ended, and how it is ended. */
+#include "session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KILL_WAIT_MS 10000 /* the kernel first frees the memory of what it kills */
+
+zcb_error session_owned(const zcb_session *session)
+{
+    return session && session->owner == plat_getpid() ? ZCB_OK : session ? ZCB_ERR_FORKED : ZCB_ERR_INVALID;
+}
+
+void session_reference(zcb_session *session)
+{
+    atomic_fetch_add(&session->references, 1);
+}
+
+/* ---------------------------------------------------------------- the end */
+
+static void finish_all(zcb_session *session)
+{
+    char err[sizeof(session->reason.text) + 32];
+    snprintf(err, sizeof(err), "the session ended: %s", session->reason.text);
+    for (struct pending *p = session->first; p; p = p->next)
+        if (!p->done)
+            pending_finish_here(session, p, ZCB_STATUS_LOST, err);
+    session->next_deadline = ZCB_NEVER;
+}
+
+void session_end(zcb_session *session, const char *format, ...)
+{
+    if (session->ended)
+        return;
+    session->ended = true;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(session->reason.text, sizeof(session->reason.text), format, arguments);
+    va_end(arguments);
+    finish_all(session);
+    zcb_channel_close(session->commands);
+    zcb_channel_close(session->urgent);
+    session_tell_all(session);
+}
+
+/* What the kernel says of the engine's end, if it was our own child. */
+static bool exit_status(zcb_session *session, int *code)
+{
+    if (session->reaped || session->child.pid != session->pid)
+        return false;
+    session->reaped = plat_process_ended(&session->child, code);
+    return session->reaped;
+}
+
+void session_lose(zcb_session *session, zcb_error error)
+{
+    int code;
+    if (session->ended)
+        return;
+    if (error == ZCB_ERR_PROTOCOL)
+        session_end(session, "%s", zcb_error_text(error));
+    else if (!exit_status(session, &code))
+        session_end(session, "the engine (process %lld) has ended", (long long)session->pid);
+    else if (code < 0)
+        session_end(session, "the engine (process %lld) was killed by signal %d", (long long)session->pid, -code);
+    else
+        session_end(session, "the engine (process %lld) exited with code %d", (long long)session->pid, code);
+}
+
+static bool process_ended(plat_handle process)
+{
+    unsigned ready;
+    return process == PLAT_NO_HANDLE || plat_wait(&process, 1, 0, &ready) == ZCB_OK;
+}
+
+bool zcb_session_alive(zcb_session *session, zcb_detail *why)
+{
+    if (session_owned(session)) {
+        if (why)
+            snprintf(why->text, sizeof(why->text), "%s", zcb_error_text(ZCB_ERR_FORKED));
+        return false;
+    }
+    plat_mutex_lock(&session->lock);
+    if (!session->ended && process_ended(session->process))
+        session_lose(session, ZCB_ERR_PEER_GONE);
+    bool alive = !session->ended;
+    if (why)
+        *why = session->reason;
+    plat_mutex_unlock(&session->lock);
+    return alive;
+}
+
+/* ---------------------------------------------------------------- closing */
+
+static bool await_end(plat_handle process, int64_t timeout_ms)
+{
+    int64_t deadline = zcb_deadline_ns(timeout_ms);
+    unsigned ready;
+    zcb_error error;
+    do
+        error = plat_wait(&process, 1, deadline, &ready);
+    while (error == ZCB_ERR_INTERRUPTED);
+    return error == ZCB_OK;
+}
+
+static void end_processes(zcb_session *session, int64_t grace_ms)
+{
+    if (!await_end(session->process, grace_ms)) {
+        plat_process_kill(session->pid, session->process);
+        (void)await_end(session->process, KILL_WAIT_MS);
+        plat_process_hang_up_group(session->child.pid);
+    }
+    if (session->child.pid != session->pid && !await_end(session->child.process, grace_ms)) {
+        plat_process_kill(session->child.pid, session->child.process);
+        (void)await_end(session->child.process, KILL_WAIT_MS);
+    }
+    int code;
+    if (!session->reaped)
+        session->reaped = plat_process_ended(&session->child, &code);
+}
+
+void zcb_session_close(zcb_session *session, int64_t grace_ms)
+{
+    if (session_owned(session))
+        return;
+    plat_mutex_lock(&session->lock);
+    bool first = !session->closing;
+    session->closing = true;
+    session_end(session, "it was closed");
+    for (zcb_bridge *b = session->bridges; b; b = bridge_next(b))
+        bridge_shut(b);
+    plat_mutex_unlock(&session->lock);
+    if (first)
+        end_processes(session, grace_ms < 0 ? 0 : grace_ms);
+}
+
+static void free_books(zcb_session *session)
+{
+    while (session->first) {
+        struct reply *reply = pending_take(session, session->first);
+        if (reply)
+            zcb_result_free(&reply->result);
+    }
+    free(session->buckets);
+    if (session->incoming.active)
+        free(session->incoming.reply);
+}
+
+void session_release(zcb_session *session)
+{
+    if (atomic_fetch_sub(&session->references, 1) != 1)
+        return;
+    free_books(session);
+    zcb_channel_free(session->commands);
+    zcb_channel_free(session->urgent);
+    if (session->process != session->child.process)
+        plat_close(session->process);
+    plat_close(session->child.process);
+    plat_close(session->link);
+    waiter_destroy(&session->reader);
+    turn_destroy(&session->submit_turn);
+    turn_destroy(&session->ping_turn);
+    plat_mutex_destroy(&session->lock);
+    free(session->engine);
+    free(session);
+}
+
+void zcb_session_free(zcb_session *session)
+{
+    if (!session)
+        return;
+    zcb_session_close(session, 0);
+    session_release(session);
+}
+
+int64_t zcb_session_pid(const zcb_session *session)
+{
+    return session->pid;
+}
+
+const char *zcb_session_version(const zcb_session *session)
+{
+    return session->version;
+}
+
+const char *zcb_session_engine(const zcb_session *session)
+{
+    return session->engine;
+}

@@ -1,0 +1,157 @@
+/* A session inside the library: start.c makes it, commands.c gives it commands, replies.c reads what comes
+ * back, session.c ends it, bridge.c adds channels. */
+#ifndef ZCB_SESSION_H
+#define ZCB_SESSION_H
+
+#include "channel.h"
+#include "protocol.h"
+
+/* A result with the memory behind it. */
+struct reply {
+    zcb_result result; /* first: what the user frees */
+    char *joined[ZCB_FIELDS]; /* texts that came in several pieces, else NULL */
+    struct reply_wire wire;
+    char texts[];
+};
+
+/* Text of a running command that came ahead of its completion. */
+struct collected {
+    char *text;
+    size_t bytes;
+    size_t capacity;
+};
+
+/* A command whose result nobody has taken yet. */
+struct pending {
+    struct pending *next_in_bucket;
+    struct pending *next, *previous; /* by id */
+    struct pending *next_done;       /* of those that zcb_session_next gives */
+    uint64_t id;
+    uint32_t op;
+    uint32_t flags;
+    zcb_bridge *bridge; /* RECEIVE and SEND; borrowed; NULL once the bridge is closed */
+    int64_t deadline_ns;
+    bool timed_out; /* it was told to stop; deadline_ns is the end of its grace */
+    bool done;
+    bool awaited; /* a zcb_session_wait has it */
+    bool abandoned; /* nobody will: it goes when it is done */
+    bool starved; /* there was no memory for some of its text */
+    struct reply *reply; /* when done; NULL: there was no memory for it */
+    struct collected collected[ZCB_FIELDS];
+    struct waiter *waiter;
+};
+
+/* A thread that waits while another one reads. */
+struct follower {
+    struct follower *next;
+    struct waiter waiter;
+    bool parked; /* in zcb_session_next */
+};
+
+/* The message that the reading thread is in the middle of. */
+struct incoming {
+    bool active;
+    zcb_message message;
+    struct reply *reply;
+    size_t got;
+};
+
+struct zcb_session {
+    _Atomic uint32_t references;
+    int64_t owner;
+    int64_t grace_ms;
+    char *engine;
+    char version[32];
+    plat_child child;    /* what was started: the engine or a launcher of it */
+    int64_t pid;         /* the engine's own */
+    plat_handle process; /* likewise */
+    plat_handle link;
+    zcb_channel *commands;
+    zcb_channel *urgent;
+    struct turn submit_turn; /* ids are given and sent in one order */
+    struct turn ping_turn;
+    uint64_t last_ping;
+
+    plat_mutex lock; /* all that follows */
+    bool ended;
+    bool closing;
+    bool reaped;
+    zcb_detail reason;
+    uint64_t last_id;
+    uint32_t last_channel;
+    struct pending *first, *last;
+    struct pending **buckets;
+    size_t bucket_count, pending_count, notify_count;
+    struct pending *first_done, *last_done;
+    int64_t next_deadline; /* no later than the earliest deadline */
+    bool reading;
+    struct incoming incoming;
+    struct waiter reader; /* tells the reading thread to look at next_deadline again */
+    struct follower *followers;
+    zcb_bridge *bridges;
+};
+
+/* ---- session.c ---- */
+
+void session_reference(zcb_session *session);
+void session_release(zcb_session *session);
+/* ZCB_ERR_FORKED, or ZCB_OK. */
+zcb_error session_owned(const zcb_session *session);
+/* Under the lock: the session is over, all that is pending is done. `format` is the reason. */
+void session_end(zcb_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Under the lock: as session_end, for an error that a wait on the engine gave. */
+void session_lose(zcb_session *session, zcb_error error);
+/* Sends an urgent request; an engine that does not listen misses it. */
+void session_urgent(zcb_session *session, uint32_t what, uint64_t id);
+
+/* ---- pending.c, all under the lock ---- */
+
+struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags, zcb_bridge *bridge,
+                            int64_t deadline_ns);
+struct pending *pending_find(const zcb_session *session, uint64_t id);
+/* Takes it out of the books and frees it; its reply is the caller's. */
+struct reply *pending_take(zcb_session *session, struct pending *pending);
+/* It is done: tells who waits for it. reply may be NULL. */
+void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply);
+/* It is done without a word from the engine. */
+void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status, const char *err);
+/* Acts on deadlines that have passed and sets next_deadline anew. */
+void pending_expire(zcb_session *session);
+void pending_collect(struct pending *pending, const struct reply *reply);
+/* Puts the collected pieces in front of the reply's own texts. */
+zcb_error pending_join(struct pending *pending, struct reply *reply);
+
+/* ---- commands.c ---- */
+
+/* zcb_session_submit for all ops. bridge may be NULL. */
+zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge, int64_t timeout_ms,
+                         const zcb_wait *wait);
+
+/* ---- replies.c ---- */
+
+/* Under the lock: reads until something has arrived, a deadline was acted on, or the wait ends. The lock is
+ * given up meanwhile. Only when nobody else reads. */
+zcb_error session_read(zcb_session *session, const struct source *also, const zcb_wait *wait);
+/* Under the lock, which is given up meanwhile: waits to be told something by the thread that reads, above all
+ * that `pending` (may be NULL) is done. */
+zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also, bool parked,
+                         const zcb_wait *wait);
+/* Under the lock: if nobody reads, tells one of those who wait that it is their turn. */
+void session_hand_over(zcb_session *session);
+/* Under the lock: tells the thread in zcb_session_next, if it waits. */
+void session_tell_parked(zcb_session *session);
+void session_tell_all(zcb_session *session);
+
+/* ---- bridge.c, under the lock ---- */
+
+/* A posted receive is in the engine's queue; false: the session's books have no memory for it. Sets
+ * ZCB_COMMAND_TAKE_QUEUED in *flags when it takes a message that was sent before. */
+bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags);
+void bridge_post_failed(zcb_bridge *bridge, uint64_t id);
+zcb_bridge *bridge_next(const zcb_bridge *bridge);
+/* Ends its waits. */
+void bridge_shut(zcb_bridge *bridge);
+/* A transfer is done. */
+void bridge_finished(zcb_bridge *bridge, const struct pending *pending, const struct reply *reply);
+
+#endif

@@ -1,0 +1,303 @@
+/* Starting an engine: what it inherits, and the handshake. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define DEFAULT_START_MS 60000
+#define DEFAULT_GRACE_MS 5000
+#define DEFAULT_WIDTH 120
+#define PATH_BYTES 4096
+#define OLDEST_MAJOR 7
+#define OLDEST_MINOR 4
+#define EXIT_WAIT_MS 10000
+
+/* The module's path comes by this variable, never as part of a script's text. */
+#define MODULE_VARIABLE "ZCB_MODULE"
+static const char *const agent_arguments[] = {
+    "-NoLogo", "-NoProfile", "-NonInteractive", "-Command",
+    "Import-Module -Name $env:" MODULE_VARIABLE " -ErrorAction Stop; Start-ZeroCopyAgent", NULL};
+
+/* What is needed until the engine has answered. */
+struct starting {
+    const zcb_session_options *options;
+    zcb_session *session;
+    char engine[PATH_BYTES];
+    char module[PATH_BYTES];
+    plat_handle engine_link; /* the end that the engine inherits */
+    plat_handle out, err;
+    int64_t deadline_ns;
+    zcb_detail *why;
+};
+
+/* ---------------------------------------------------------------- what to start */
+
+static zcb_error find_module(struct starting *start)
+{
+    if (start->options->module) {
+        snprintf(start->module, sizeof(start->module), "%s", start->options->module);
+        return ZCB_OK;
+    }
+    char folder[PATH_BYTES - 32];
+    zcb_error error = plat_library_folder((const void *)(uintptr_t)&zcb_version, folder, sizeof(folder));
+    if (!error)
+        snprintf(start->module, sizeof(start->module), "%s/ZeroCopyBridge.dll", folder);
+    else
+        snprintf(start->why->text, sizeof(start->why->text), "the folder of libzcb is unknown: name the module");
+    return error;
+}
+
+/* The caller's variables and the module's path behind them. */
+static const char **make_environment(const struct starting *start, char *module_variable, size_t bytes)
+{
+    size_t count = 0;
+    const char *const *given = start->options->environment;
+    while (given && given[count])
+        count++;
+    const char **environment = calloc(count + 2, sizeof(*environment));
+    if (!environment)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        environment[i] = given[i];
+    snprintf(module_variable, bytes, MODULE_VARIABLE "=%s", start->module);
+    environment[count] = module_variable;
+    return environment;
+}
+
+static zcb_error spawn(struct starting *start)
+{
+    char module_variable[PATH_BYTES + sizeof(MODULE_VARIABLE)];
+    const char **environment = make_environment(start, module_variable, sizeof(module_variable));
+    if (!environment)
+        return ZCB_ERR_NO_MEMORY;
+    plat_spawn spawn = {.path = start->engine,
+                        .arguments = agent_arguments,
+                        .environment = environment,
+                        .working_directory = start->options->working_directory,
+                        .link = start->engine_link,
+                        .out = start->out,
+                        .err = start->err};
+    zcb_error error = plat_process_spawn(&spawn, &start->session->child, start->why);
+    free(environment);
+    return error;
+}
+
+/* ---------------------------------------------------------------- handing over */
+
+static zcb_error send_record(plat_handle link, struct link_record record, const plat_handle *handles,
+                             unsigned count)
+{
+    record.magic = LINK_MAGIC;
+    record.version = PROTOCOL_VERSION;
+    return plat_link_send(link, &record, sizeof(record), handles, count);
+}
+
+static zcb_error open_channel(zcb_session *session, uint32_t number, uint64_t frame_bytes,
+                              uint64_t window_bytes, zcb_channel **channel)
+{
+    zcb_channel_options options = {frame_bytes, window_bytes};
+    zcb_error error = channel_open(&options, PLAT_NO_HANDLE, channel);
+    if (error)
+        return error;
+    struct region *region = (*channel)->region;
+    struct link_record record = {.type = LINK_CHANNEL,
+                                 .number = number,
+                                 .frame_bytes = region->geometry.frame_bytes,
+                                 .window_bytes = region->geometry.window_bytes};
+    plat_handle handles[1 + BELLS] = {region->memory.handle};
+    memcpy(&handles[1], region->bells, sizeof(region->bells));
+    return send_record(session->link, record, handles, 1 + BELLS);
+}
+
+static zcb_error prepare(struct starting *start)
+{
+    zcb_session *session = start->session;
+    uint32_t width = start->options->width ? start->options->width : DEFAULT_WIDTH;
+    zcb_error error = plat_link_pair(&session->link, &start->engine_link);
+    if (!error)
+        error = send_record(session->link, (struct link_record){.type = LINK_WELCOME, .number = width}, NULL, 0);
+    if (!error)
+        error = open_channel(session, CHANNEL_COMMANDS, COMMANDS_FRAME_BYTES, COMMANDS_WINDOW_BYTES,
+                             &session->commands);
+    if (!error)
+        error = open_channel(session, CHANNEL_URGENT, URGENT_FRAME_BYTES, URGENT_WINDOW_BYTES,
+                             &session->urgent);
+    if (!error)
+        error = plat_file_create(&start->out);
+    if (!error)
+        error = plat_file_create(&start->err);
+    if (error)
+        snprintf(start->why->text, sizeof(start->why->text), "preparing the engine's start: %s",
+                 zcb_error_text(error));
+    return error;
+}
+
+/* ---------------------------------------------------------------- the answer */
+
+/* What an engine that ended too early has written, as much as fits. */
+static void append_output(struct starting *start, plat_handle file)
+{
+    size_t used = strlen(start->why->text), got = 0;
+    size_t room = sizeof(start->why->text) - 1 - used;
+    if (room > 1 && plat_file_read(file, 0, start->why->text + used, room, &got) == ZCB_OK)
+        start->why->text[used + got] = 0;
+}
+
+static zcb_error ended_early(struct starting *start)
+{
+    int code = 0;
+    start->session->reaped = plat_process_ended(&start->session->child, &code);
+    snprintf(start->why->text, sizeof(start->why->text), "%s ended with %s %d before it answered. It wrote: ",
+             start->engine, code < 0 ? "signal" : "exit code", code < 0 ? -code : code);
+    append_output(start, start->err);
+    append_output(start, start->out);
+    return ZCB_ERR_START;
+}
+
+static bool new_enough(const char *version)
+{
+    int major = 0, minor = 0;
+    if (sscanf(version, "%d.%d", &major, &minor) != 2)
+        return false;
+    return major > OLDEST_MAJOR || (major == OLDEST_MAJOR && minor >= OLDEST_MINOR);
+}
+
+static zcb_error take_hello(struct starting *start, const struct link_record *hello, int64_t sender_pid)
+{
+    zcb_session *session = start->session;
+    if (hello->magic != LINK_MAGIC || hello->type != LINK_HELLO || hello->pid != sender_pid) {
+        snprintf(start->why->text, sizeof(start->why->text), "the engine's hello makes no sense");
+        return ZCB_ERR_PROTOCOL;
+    }
+    memcpy(session->version, hello->engine_version, sizeof(session->version));
+    session->version[sizeof(session->version) - 1] = 0;
+    if (hello->version != PROTOCOL_VERSION || !new_enough(session->version)) {
+        snprintf(start->why->text, sizeof(start->why->text),
+                 "%s is PowerShell %s (protocol %u); this library needs %d.%d or later (protocol %u)",
+                 start->engine, session->version, hello->version, OLDEST_MAJOR, OLDEST_MINOR, PROTOCOL_VERSION);
+        return ZCB_ERR_VERSION;
+    }
+    session->pid = hello->pid;
+    session->process = session->child.process;
+    if (hello->pid == session->child.pid)
+        return ZCB_OK;
+    return plat_process_open(hello->pid, &session->process);
+}
+
+static zcb_error wait_for_answer(struct starting *start)
+{
+    zcb_session *session = start->session;
+    const plat_handle handles[] = {session->link, session->child.process};
+    unsigned ready = 0;
+    zcb_error error;
+    do
+        error = plat_wait(handles, 2, start->deadline_ns, &ready);
+    while (error == ZCB_ERR_INTERRUPTED);
+    if (error == ZCB_ERR_TIMEOUT)
+        snprintf(start->why->text, sizeof(start->why->text), "%s did not answer in time", start->engine);
+    if (error)
+        return error;
+    struct link_record hello;
+    size_t bytes = 0;
+    unsigned count = 0;
+    int64_t sender_pid = 0;
+    if (ready == 0)
+        error = plat_link_receive(session->link, &hello, sizeof(hello), &bytes, NULL, 0, &count, &sender_pid);
+    if (ready != 0 || error == ZCB_ERR_PEER_GONE) {
+        (void)plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
+        return ended_early(start);
+    }
+    if (!error && bytes != sizeof(hello))
+        error = ZCB_ERR_PROTOCOL;
+    return error ? error : take_hello(start, &hello, sender_pid);
+}
+
+/* ---------------------------------------------------------------- start */
+
+static zcb_session *session_allocate(const zcb_session_options *options, const char *engine)
+{
+    zcb_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return NULL;
+    session->engine = malloc(strlen(engine) + 1);
+    if (!session->engine || waiter_init(&session->reader)) {
+        free(session->engine);
+        free(session);
+        return NULL;
+    }
+    memcpy(session->engine, engine, strlen(engine) + 1);
+    atomic_init(&session->references, 1);
+    session->owner = plat_getpid();
+    session->grace_ms = options->grace_ms ? options->grace_ms : DEFAULT_GRACE_MS;
+    session->next_deadline = ZCB_NEVER;
+    session->link = session->process = session->child.process = PLAT_NO_HANDLE;
+    turn_init(&session->submit_turn);
+    turn_init(&session->ping_turn);
+    plat_mutex_init(&session->lock);
+    return session;
+}
+
+/* Undoes a start that failed. */
+static void give_up(struct starting *start)
+{
+    zcb_session *session = start->session;
+    int code;
+    if (session->child.process != PLAT_NO_HANDLE && !session->reaped) {
+        unsigned ready;
+        plat_process_kill(session->child.pid, session->child.process);
+        (void)plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
+        plat_process_hang_up_group(session->child.pid);
+        (void)plat_process_ended(&session->child, &code);
+    }
+    if (session->process == PLAT_NO_HANDLE)
+        session->process = session->child.process;
+    session_release(session);
+}
+
+static zcb_error start_engine(struct starting *start)
+{
+    start->session = session_allocate(start->options, start->engine);
+    if (!start->session)
+        return ZCB_ERR_NO_MEMORY;
+    start->engine_link = start->out = start->err = PLAT_NO_HANDLE;
+    zcb_error error = prepare(start);
+    if (!error)
+        error = spawn(start);
+    plat_close(start->engine_link);
+    if (!error)
+        error = wait_for_answer(start);
+    plat_close(start->out);
+    plat_close(start->err);
+    if (error) {
+        give_up(start);
+        return error;
+    }
+    start->session->commands->peer = start->session->process;
+    start->session->urgent->peer = start->session->process;
+    return ZCB_OK;
+}
+
+zcb_error zcb_session_start(const zcb_session_options *options, zcb_session **session, zcb_detail *why)
+{
+    static const zcb_session_options defaults = {0};
+    zcb_detail unread;
+    if (!session)
+        return ZCB_ERR_INVALID;
+    struct starting start = {.options = options ? options : &defaults, .why = why ? why : &unread};
+    start.why->text[0] = 0;
+    int64_t timeout_ms = start.options->start_timeout_ms;
+    start.deadline_ns = zcb_deadline_ns(timeout_ms ? timeout_ms : DEFAULT_START_MS);
+    zcb_error error = zcb_engine_find(start.options->engine, start.engine, sizeof(start.engine), NULL, start.why);
+    if (!error)
+        error = find_module(&start);
+    if (!error)
+        error = start_engine(&start);
+    if (error) {
+        if (start.why->text[0] == 0)
+            snprintf(start.why->text, sizeof(start.why->text), "%s", zcb_error_text(error));
+        return error;
+    }
+    *session = start.session;
+    return ZCB_OK;
+}

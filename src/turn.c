@@ -1,0 +1,104 @@
+#include "turn.h"
+
+#include <stddef.h>
+
+static bool waiter_told(void *arg)
+{
+    return atomic_load(&((struct waiter *)arg)->told) != 0;
+}
+
+zcb_error waiter_init(struct waiter *waiter)
+{
+    *waiter = (struct waiter){0};
+    return plat_event_create(&waiter->event);
+}
+
+void waiter_destroy(struct waiter *waiter)
+{
+    plat_close(waiter->event);
+}
+
+void waiter_tell(struct waiter *waiter)
+{
+    atomic_store(&waiter->told, 1);
+    wait_ring(&waiter->asleep, waiter->event);
+}
+
+struct source waiter_source(struct waiter *waiter)
+{
+    return (struct source){waiter_told, waiter, &waiter->asleep, waiter->event};
+}
+
+void turn_init(struct turn *turn)
+{
+    *turn = (struct turn){0};
+    plat_mutex_init(&turn->lock);
+}
+
+void turn_destroy(struct turn *turn)
+{
+    plat_mutex_destroy(&turn->lock);
+}
+
+static void append(struct turn *turn, struct waiter *waiter)
+{
+    struct waiter **link = &turn->first;
+    while (*link)
+        link = &(*link)->next;
+    *link = waiter;
+}
+
+static void unlink_waiter(struct turn *turn, const struct waiter *waiter)
+{
+    struct waiter **link = &turn->first;
+    while (*link && *link != waiter)
+        link = &(*link)->next;
+    if (*link)
+        *link = waiter->next;
+}
+
+static zcb_error wait_in_line(struct turn *turn, struct waiter *waiter, const zcb_wait *wait)
+{
+    struct source told = waiter_source(waiter);
+    zcb_error error = wait_any(&told, 1, PLAT_NO_HANDLE, &waiter->spin, wait);
+    plat_mutex_lock(&turn->lock);
+    if (error && atomic_load(&waiter->told))
+        error = ZCB_OK; /* it was given while the wait ended */
+    if (error)
+        unlink_waiter(turn, waiter);
+    plat_mutex_unlock(&turn->lock);
+    return error;
+}
+
+zcb_error turn_take(struct turn *turn, const zcb_wait *wait)
+{
+    plat_mutex_lock(&turn->lock);
+    if (!turn->taken) {
+        turn->taken = true;
+        plat_mutex_unlock(&turn->lock);
+        return ZCB_OK;
+    }
+    struct waiter waiter;
+    zcb_error error = waiter_init(&waiter);
+    if (!error)
+        append(turn, &waiter);
+    plat_mutex_unlock(&turn->lock);
+    if (error)
+        return error;
+    error = wait_in_line(turn, &waiter, wait);
+    waiter_destroy(&waiter);
+    return error;
+}
+
+void turn_give(struct turn *turn)
+{
+    plat_mutex_lock(&turn->lock);
+    struct waiter *next = turn->first;
+    if (next) {
+        turn->first = next->next;
+        waiter_tell(next);
+    } else {
+        turn->taken = false;
+    }
+    plat_mutex_unlock(&turn->lock);
+}

@@ -1,0 +1,34 @@
+/* A lock that is given in the order of asking, and whose wait can time out, be cancelled and be
+ * interrupted: for what may be held while waiting for another process. */
+#ifndef ZCB_TURN_H
+#define ZCB_TURN_H
+
+#include "wait.h"
+
+/* Somebody in this process who waits to be told something by another thread. */
+struct waiter {
+    struct waiter *next;
+    _Atomic uint32_t told;
+    _Atomic uint32_t asleep;
+    plat_handle event;
+    struct spin spin;
+};
+
+zcb_error waiter_init(struct waiter *waiter);
+void waiter_destroy(struct waiter *waiter);
+/* The waiter must not be destroyed before this returns: call it under the lock that guards its list. */
+void waiter_tell(struct waiter *waiter);
+struct source waiter_source(struct waiter *waiter);
+
+struct turn {
+    plat_mutex lock;
+    bool taken;
+    struct waiter *first;
+};
+
+void turn_init(struct turn *turn);
+void turn_destroy(struct turn *turn);
+zcb_error turn_take(struct turn *turn, const zcb_wait *wait);
+void turn_give(struct turn *turn);
+
+#endif

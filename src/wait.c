@@ -1,0 +1,190 @@
+#include "wait.h"
+
+#include <stdlib.h>
+
+#define SPIN_START_NS 20000
+#define SPIN_MAX_NS 50000
+#define SPIN_MIN_NS 1000
+#define SPIN_LOOKS 32 /* looks between two readings of the clock */
+#define PACE_NS 20000000
+
+zcb_error zcb_cancel_create(zcb_cancel **cancel)
+{
+    if (!cancel)
+        return ZCB_ERR_INVALID;
+    zcb_cancel *made = calloc(1, sizeof(*made));
+    if (!made)
+        return ZCB_ERR_NO_MEMORY;
+    zcb_error error = plat_event_create(&made->event);
+    if (error) {
+        free(made);
+        return error;
+    }
+    *cancel = made;
+    return ZCB_OK;
+}
+
+void zcb_cancel_set(zcb_cancel *cancel)
+{
+    atomic_store(&cancel->set, 1);
+    plat_event_set(cancel->event);
+}
+
+void zcb_cancel_reset(zcb_cancel *cancel)
+{
+    plat_event_clear(cancel->event);
+    atomic_store(&cancel->set, 0);
+}
+
+void zcb_cancel_free(zcb_cancel *cancel)
+{
+    if (!cancel)
+        return;
+    plat_close(cancel->event);
+    free(cancel);
+}
+
+int64_t zcb_now_ns(void)
+{
+    return plat_now_ns();
+}
+
+int64_t zcb_deadline_ns(int64_t timeout_ms)
+{
+    if (timeout_ms < 0)
+        return ZCB_NEVER;
+    int64_t now = plat_now_ns();
+    if (timeout_ms > (ZCB_NEVER - now) / 1000000)
+        return ZCB_NEVER;
+    return now + timeout_ms * 1000000;
+}
+
+void zcb_advise_huge(void *memory, size_t bytes)
+{
+    if (memory)
+        plat_advise_huge(memory, bytes);
+}
+
+static bool any_ready(const struct source *sources, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (sources[i].ready(sources[i].arg))
+            return true;
+    return false;
+}
+
+static bool cancelled(const zcb_wait *wait)
+{
+    return wait && wait->cancel && atomic_load(&wait->cancel->set) != 0;
+}
+
+/* True when something got ready in the time that recent waits make likely. */
+static bool spin_until_ready(const struct source *sources, unsigned count, struct spin *spin, int64_t begin,
+                             int64_t deadline)
+{
+    if (plat_cpu_count() < 2)
+        return false;
+    if (spin->budget_ns == 0)
+        spin->budget_ns = SPIN_START_NS;
+    int64_t end = begin + spin->budget_ns;
+    if (end > deadline)
+        end = deadline;
+    do {
+        for (int i = 0; i < SPIN_LOOKS; i++) {
+            if (any_ready(sources, count)) {
+                int64_t wanted = 2 * (plat_now_ns() - begin);
+                if (wanted > spin->budget_ns)
+                    spin->budget_ns = wanted > SPIN_MAX_NS ? SPIN_MAX_NS : wanted;
+                return true;
+            }
+            plat_cpu_relax();
+        }
+    } while (plat_now_ns() < end);
+    return false;
+}
+
+static void learn_from_sleep(struct spin *spin, int64_t waited_ns)
+{
+    if (waited_ns < SPIN_MAX_NS)
+        spin->budget_ns = 2 * waited_ns > SPIN_MAX_NS ? SPIN_MAX_NS : 2 * waited_ns;
+    else
+        spin->budget_ns /= 2;
+    if (spin->budget_ns < SPIN_MIN_NS)
+        spin->budget_ns = SPIN_MIN_NS;
+}
+
+/* One sleep: ZCB_OK means look again. */
+static zcb_error sleep_once(const struct source *sources, unsigned count, plat_handle peer,
+                            const zcb_wait *wait)
+{
+    plat_handle handles[WAIT_SOURCES + 2];
+    unsigned which = 0;
+    for (unsigned i = 0; i < count; i++) {
+        atomic_store(sources[i].asleep, 1); /* partner: wait_ring */
+        handles[i] = sources[i].bell;
+    }
+    zcb_error error = ZCB_OK;
+    if (!any_ready(sources, count)) {
+        handles[count] = wait && wait->cancel ? wait->cancel->event : PLAT_NO_HANDLE;
+        handles[count + 1] = peer;
+        error = plat_wait(handles, count + 2, wait_deadline(wait), &which);
+        if (!error && which < count)
+            plat_event_clear(handles[which]);
+        if (!error && which == count)
+            error = ZCB_ERR_CANCELLED;
+        if (!error && which == count + 1)
+            error = ZCB_ERR_PEER_GONE;
+    }
+    for (unsigned i = 0; i < count; i++)
+        atomic_store(sources[i].asleep, 0);
+    if (error == ZCB_ERR_INTERRUPTED && !(wait && wait->interrupted && wait->interrupted(wait->arg)))
+        error = ZCB_OK;
+    return error;
+}
+
+zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer, struct spin *spin,
+                   const zcb_wait *wait)
+{
+    if (any_ready(sources, count))
+        return ZCB_OK;
+    if (cancelled(wait))
+        return ZCB_ERR_CANCELLED;
+    int64_t deadline = wait_deadline(wait);
+    if (deadline <= 0)
+        return ZCB_ERR_TIMEOUT;
+    int64_t begin = plat_now_ns();
+    if (begin >= deadline)
+        return ZCB_ERR_TIMEOUT;
+    if (spin_until_ready(sources, count, spin, begin, deadline))
+        return ZCB_OK;
+    for (;;) {
+        zcb_error error = sleep_once(sources, count, peer, wait);
+        if (any_ready(sources, count) && error != ZCB_ERR_INTERRUPTED) {
+            learn_from_sleep(spin, plat_now_ns() - begin);
+            return ZCB_OK;
+        }
+        if (error)
+            return error;
+    }
+}
+
+void pace_init(struct pace *pace, const zcb_wait *wait)
+{
+    pace->wait = wait;
+    pace->next_ns = wait && (wait->interrupted || wait->cancel) ? plat_now_ns() + PACE_NS : ZCB_NEVER;
+}
+
+zcb_error pace_check(struct pace *pace)
+{
+    if (pace->next_ns == ZCB_NEVER)
+        return ZCB_OK;
+    if (cancelled(pace->wait))
+        return ZCB_ERR_CANCELLED;
+    int64_t now = plat_now_ns();
+    if (now < pace->next_ns)
+        return ZCB_OK;
+    pace->next_ns = now + PACE_NS;
+    if (pace->wait->interrupted && pace->wait->interrupted(pace->wait->arg))
+        return ZCB_ERR_INTERRUPTED;
+    return ZCB_OK;
+}

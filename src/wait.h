@@ -1,0 +1,59 @@
+/* The one wait: spin a little, say "asleep", look once more, sleep in the kernel. */
+#ifndef ZCB_WAIT_H
+#define ZCB_WAIT_H
+
+#include <stdatomic.h>
+
+#include "platform.h"
+
+struct zcb_cancel {
+    plat_handle event;
+    _Atomic uint32_t set;
+};
+
+/* How long it pays to spin at one place, learned from its recent waits. */
+struct spin {
+    int64_t budget_ns;
+};
+
+/* Something to wait for. Its maker stores what `ready` looks at and then calls wait_ring. */
+struct source {
+    bool (*ready)(void *arg);
+    void *arg;
+    _Atomic uint32_t *asleep;
+    plat_handle bell;
+};
+
+#define WAIT_SOURCES 3
+
+/* Waits until one of the sources is ready. `peer` is signalled when the other process has ended, or
+ * PLAT_NO_HANDLE. ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED, _PEER_GONE (nothing is ready and nothing
+ * will be), _SYSTEM. */
+zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer, struct spin *spin,
+                   const zcb_wait *wait);
+
+/* Wakes whoever sleeps. Call it after a sequentially consistent store of what it waits for: that store
+ * and the load in here pair with the store of `asleep` and the look after it in wait_any. */
+static inline void wait_ring(_Atomic uint32_t *asleep, plat_handle bell)
+{
+    if (atomic_load(asleep) != 0 && atomic_exchange(asleep, 0) != 0)
+        plat_event_set(bell);
+}
+
+/* The deadline of a wait that may be NULL. */
+static inline int64_t wait_deadline(const zcb_wait *wait)
+{
+    return wait ? wait->deadline_ns : ZCB_NEVER;
+}
+
+/* Asks `interrupted` now and then while bytes are copied. */
+struct pace {
+    const zcb_wait *wait;
+    int64_t next_ns;
+};
+
+void pace_init(struct pace *pace, const zcb_wait *wait);
+/* ZCB_ERR_INTERRUPTED or _CANCELLED when the copying is to end. */
+zcb_error pace_check(struct pace *pace);
+
+#endif
