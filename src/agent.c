@@ -119,7 +119,7 @@ zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **cha
     if (joined) {
         error = joined->error;
         if (!error) {
-            channel_reference(joined->channel);
+            channel_add_user(joined->channel);
             *channel = joined->channel;
         }
     } else if (!error) {
@@ -314,7 +314,7 @@ zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait 
             return ZCB_OK;
         zcb_receive_drop(agent->commands);
         if (error != ZCB_ERR_ABORTED)
-            return error;
+            return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
     }
 }
 
@@ -395,6 +395,24 @@ zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t c
         plat_file_forget(file, console->offset);
     }
     return error;
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+zcb_error zcb_agent_wait_program(zcb_agent *agent, const zcb_wait *wait)
+{
+    if (!agent)
+        return ZCB_ERR_INVALID;
+    _Atomic uint32_t asleep;
+    atomic_init(&asleep, 0);
+    struct source nothing = {never, NULL, &asleep, PLAT_NO_HANDLE};
+    struct spin spin = {1};
+    zcb_error error = wait_any(&nothing, 1, agent->program, &spin, wait);
+    return error == ZCB_ERR_PEER_GONE ? ZCB_OK : error;
 }
 
 void zcb_agent_end_process(int exit_code)

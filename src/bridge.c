@@ -77,9 +77,10 @@ bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags)
     return true;
 }
 
-void bridge_post_failed(zcb_bridge *bridge, uint64_t id)
+void bridge_post_failed(zcb_bridge *bridge, const struct pending *pending)
 {
-    if (!remove_post(find_post(bridge, id)) && bridge->last_taker == id)
+    bool took = (pending->flags & ZCB_COMMAND_TAKE_QUEUED) && !pending->done;
+    if (!remove_post(find_post(bridge, pending->id)) && took)
         bridge->unmatched++;
 }
 
@@ -182,6 +183,17 @@ static void unmatch(zcb_bridge *bridge, uint64_t id)
     plat_mutex_unlock(&session->lock);
 }
 
+/* Which posted receive a message that was refused half-way belongs to. */
+static uint64_t taker_of(zcb_bridge *bridge, uint64_t id)
+{
+    if (id != 0)
+        return id;
+    plat_mutex_lock(&bridge->session->lock);
+    id = bridge->last_taker;
+    plat_mutex_unlock(&bridge->session->lock);
+    return id;
+}
+
 static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const void *data, uint64_t *refused_by,
                               const zcb_wait *wait)
 {
@@ -194,8 +206,8 @@ static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const vo
     zcb_text part = {data, (size_t)message->bytes};
     error = tx_send(bridge->channel, message, &part, 1, wait);
     if (error == ZCB_ERR_REFUSED && refused_by)
-        *refused_by = message->id;
-    else if (error)
+        *refused_by = taker_of(bridge, message->id);
+    if (error && error != ZCB_ERR_REFUSED)
         unmatch(bridge, message->id);
     return error;
 }
@@ -211,7 +223,7 @@ zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, u
     if (!error && !zcb_session_alive(bridge->session, NULL))
         error = ZCB_ERR_PEER_GONE;
     if (!error)
-        error = turn_take(&bridge->channel->tx.turn, wait);
+        error = channel_take_turn(bridge->channel, &bridge->channel->tx.turn, wait);
     if (error)
         return error;
     zcb_message message = {.kind = kind, .bytes = bytes};

@@ -122,6 +122,7 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer, 
     made->region = region;
     made->peer = peer;
     made->owner = plat_getpid();
+    atomic_init(&made->users, 1);
     atomic_init(&made->references, 1);
     *channel = made;
     return ZCB_OK;
@@ -212,18 +213,37 @@ zcb_error zcb_channel_pair(const zcb_channel_options *options, zcb_channel **a, 
 
 /* ---------------------------------------------------------------- life */
 
-void channel_reference(zcb_channel *channel)
+void channel_add_user(zcb_channel *channel)
+{
+    atomic_fetch_add(&channel->users, 1);
+    channel_keep(channel);
+}
+
+void channel_keep(zcb_channel *channel)
 {
     atomic_fetch_add(&channel->references, 1);
 }
 
+bool channel_owned(const zcb_channel *channel)
+{
+    return channel->owner == plat_getpid();
+}
+
 zcb_error channel_state(const zcb_channel *channel)
 {
-    if (channel->owner != plat_getpid())
+    if (!channel_owned(channel))
         return ZCB_ERR_FORKED;
     if (atomic_load(&channel->protocol))
         return ZCB_ERR_PROTOCOL;
     return atomic_load(&channel->closed) ? ZCB_ERR_CLOSED : ZCB_OK;
+}
+
+zcb_error channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait)
+{
+    zcb_error error = channel_state(channel);
+    if (!error)
+        error = turn_take(turn, wait);
+    return error == ZCB_ERR_CLOSED ? channel_state(channel) : error;
 }
 
 /* Tells both sides: flags first, then the bells, whether anybody says he sleeps or not. */
@@ -233,6 +253,8 @@ static void shut(zcb_channel *channel)
     atomic_store(&channel->rx.control->consumer_closed, 1);
     for (int i = 0; i < BELLS; i++)
         plat_event_set(channel->region->bells[i]);
+    turn_end(&channel->tx.turn);
+    turn_end(&channel->rx.turn);
 }
 
 zcb_error channel_fail(zcb_channel *channel)
@@ -244,23 +266,31 @@ zcb_error channel_fail(zcb_channel *channel)
 
 void zcb_channel_close(zcb_channel *channel)
 {
-    if (!channel || channel->owner != plat_getpid())
+    if (!channel || !channel_owned(channel))
         return;
     if (atomic_exchange(&channel->closed, 1) == 0)
         shut(channel);
 }
 
-void zcb_channel_free(zcb_channel *channel)
+void channel_release(zcb_channel *channel)
 {
-    if (!channel || atomic_fetch_sub(&channel->references, 1) != 1)
+    if (atomic_fetch_sub(&channel->references, 1) != 1)
         return;
-    zcb_channel_close(channel);
     frame_destroy(&channel->tx.frame);
     turn_destroy(&channel->tx.turn);
     turn_destroy(&channel->rx.turn);
     plat_mutex_destroy(&channel->rx.return_lock);
     region_free(channel->region);
     free(channel);
+}
+
+void zcb_channel_free(zcb_channel *channel)
+{
+    if (!channel)
+        return;
+    if (atomic_fetch_sub(&channel->users, 1) == 1)
+        zcb_channel_close(channel);
+    channel_release(channel);
 }
 
 uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)
@@ -270,6 +300,6 @@ uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)
 
 void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *received)
 {
-    *sent = atomic_load_explicit(&channel->rx.control->messages, memory_order_acquire);
+    *sent = atomic_load_explicit(&channel->rx.control->sent, memory_order_acquire);
     *received = atomic_load(&channel->rx.received);
 }

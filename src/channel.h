@@ -39,7 +39,8 @@ struct producer {
     uint64_t ring_committed; /* descriptors whose memory exists */
     _Atomic uint32_t *returns;
     uint64_t head;
-    uint64_t messages; /* ended */
+    uint64_t ended; /* messages, given-up ones included */
+    uint64_t sent;  /* messages, given-up ones not */
     uint64_t returned; /* returns taken in */
     plat_handle data_bell, room_bell;
     struct spin spin;
@@ -69,14 +70,16 @@ struct consumer {
     unsigned char *data;
     uint64_t returned;
     uint64_t tail;
-    _Atomic uint64_t received; /* messages whose end was seen */
+    uint64_t ended;            /* messages, given-up ones included */
+    _Atomic uint64_t received; /* messages, given-up ones not */
     plat_handle data_bell, room_bell;
     struct spin spin;
     struct receiving now;
 };
 
 struct zcb_channel {
-    _Atomic uint32_t references;
+    _Atomic uint32_t users;      /* the last one closes it */
+    _Atomic uint32_t references; /* of users and leases */
     int64_t owner;    /* process id */
     plat_handle peer; /* signalled when the other process has ended; borrowed; or PLAT_NO_HANDLE */
     struct region *region;
@@ -92,10 +95,18 @@ zcb_error channel_open(const zcb_channel_options *options, plat_handle peer, zcb
  * over, also on failure. */
 zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
                        uint64_t window_bytes, plat_handle peer, zcb_channel **channel);
-void channel_reference(zcb_channel *channel);
+/* zcb_channel_free gives it up. */
+void channel_add_user(zcb_channel *channel);
+/* Keeps the memory; channel_release gives it up. */
+void channel_keep(zcb_channel *channel);
+void channel_release(zcb_channel *channel);
 
+/* False in a forked child. */
+bool channel_owned(const zcb_channel *channel);
 /* Why nothing more can be done here (_FORKED, _CLOSED, _PROTOCOL), or ZCB_OK. */
 zcb_error channel_state(const zcb_channel *channel);
+/* turn_take for one of the channel's turns, or why nothing more can be done here. */
+zcb_error channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait);
 /* The other side made no sense: nothing goes any more. Returns ZCB_ERR_PROTOCOL. */
 zcb_error channel_fail(zcb_channel *channel);
 

@@ -8,7 +8,7 @@
 
 /* There is no room in the commands channel. Waits for it and meanwhile takes in what arrives, if nobody
  * else does, so that two full directions cannot stop each other. */
-static zcb_error wait_for_room(zcb_session *session, const zcb_wait *wait)
+static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const zcb_wait *wait)
 {
     struct source room = tx_room_source(session->commands);
     plat_mutex_lock(&session->lock);
@@ -16,7 +16,7 @@ static zcb_error wait_for_room(zcb_session *session, const zcb_wait *wait)
                                        : session_read(session, &room, wait);
     session_hand_over(session);
     plat_mutex_unlock(&session->lock);
-    return error;
+    return error ? error : limit_check(limit);
 }
 
 static zcb_error send_command(zcb_session *session, const zcb_command *command, const zcb_wait *wait)
@@ -27,9 +27,11 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command, 
                            .id = command->id,
                            .bytes = sizeof(wire) + command->text_bytes};
     const zcb_text parts[] = {{(const char *)&wire, sizeof(wire)}, {command->text, command->text_bytes}};
+    struct limit limit;
+    limit_init(&limit, wait);
     zcb_error error;
     while ((error = tx_begin(session->commands, &message, &at_once)) == ZCB_ERR_TIMEOUT)
-        if ((error = wait_for_room(session, wait)) != ZCB_OK)
+        if ((error = wait_for_room(session, &limit, wait)) != ZCB_OK)
             return tx_abort(session->commands), error;
     for (int i = 0; i < 2; i++) {
         size_t written = 0;
@@ -37,12 +39,30 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command, 
             error = tx_write(session->commands, parts[i].text + written, parts[i].bytes - written, &written,
                              &at_once);
             if (error == ZCB_ERR_TIMEOUT)
-                error = wait_for_room(session, wait);
+                error = wait_for_room(session, &limit, wait);
         }
     }
     if (error)
         tx_abort(session->commands);
     return error;
+}
+
+/* Under the lock. */
+static zcb_error enter_pending(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
+                               int64_t timeout_ms)
+{
+    struct pending *pending = pending_add(session, command->id, command->op, command->flags, bridge,
+                                          zcb_deadline_ns(timeout_ms));
+    if (!pending)
+        return ZCB_ERR_NO_MEMORY;
+    if (command->op != ZCB_OP_RECEIVE)
+        return ZCB_OK;
+    if (!bridge_posted(bridge, command->id, &command->flags)) {
+        (void)pending_take(session, pending);
+        return ZCB_ERR_NO_MEMORY;
+    }
+    pending->flags = command->flags;
+    return ZCB_OK;
 }
 
 /* Writes the command into the books before it is sent, so that its completion finds it. */
@@ -53,11 +73,8 @@ static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *b
     command->id = session->last_id + 1;
     if (session->ended)
         error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
-    else if (!pending_add(session, command->id, command->op, command->flags, bridge,
-                          zcb_deadline_ns(timeout_ms)))
-        error = ZCB_ERR_NO_MEMORY;
-    else if (command->op == ZCB_OP_RECEIVE && !bridge_posted(bridge, command->id, &command->flags))
-        error = ZCB_ERR_NO_MEMORY;
+    else
+        error = enter_pending(session, command, bridge, timeout_ms);
     if (!error) {
         session->last_id++;
         if ((command->flags & ZCB_COMMAND_NOTIFY) && !session->reading)
@@ -71,10 +88,12 @@ static void take_out(zcb_session *session, const zcb_command *command, zcb_bridg
 {
     plat_mutex_lock(&session->lock);
     struct pending *pending = pending_find(session, command->id);
-    if (pending && !pending->done) {
+    if (pending) {
         if (command->op == ZCB_OP_RECEIVE)
-            bridge_post_failed(bridge, command->id);
-        (void)pending_take(session, pending);
+            bridge_post_failed(bridge, pending);
+        session_remove_done(session, pending);
+        struct reply *reply = pending_take(session, pending);
+        zcb_result_free(reply ? &reply->result : NULL);
     }
     plat_mutex_unlock(&session->lock);
 }

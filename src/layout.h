@@ -40,7 +40,7 @@ struct region_header {
 struct stream_control {
     /* Written by the producer. */
     alignas(LINE_BYTES) _Atomic uint64_t head; /* descriptors published */
-    _Atomic uint64_t messages;                 /* messages ended, given-up ones included */
+    _Atomic uint64_t sent;                     /* messages sent completely */
     _Atomic uint32_t producer_closed;
     _Atomic uint32_t producer_asleep; /* set by the producer, cleared by whoever rings for it */
     /* Written by the consumer. */

@@ -150,6 +150,7 @@ static bool may_be_running(const zcb_session *session, const struct pending *pen
 static void kill_engine(zcb_session *session)
 {
     plat_process_kill(session->pid, session->process);
+    plat_process_hang_up_group(session->child.pid);
     session_end(session, "a command did not stop within %lld ms of its timeout, and the engine was killed",
                 (long long)session->grace_ms);
 }

@@ -79,11 +79,13 @@ static void give_back_part(zcb_channel *channel)
 
 /* ---------------------------------------------------------------- descriptors */
 
-static void end_message(zcb_channel *channel)
+static void end_message(zcb_channel *channel, bool complete)
 {
     struct consumer *rx = &channel->rx;
     rx->now.active = false;
-    atomic_fetch_add(&rx->received, 1);
+    rx->ended++;
+    if (complete)
+        atomic_fetch_add(&rx->received, 1);
 }
 
 /* A descriptor makes sense by itself: what it names lies inside this side's mapping. */
@@ -133,7 +135,7 @@ static zcb_error take_descriptor(zcb_channel *channel)
     } else if (d.marks & MARK_ABORT) {
         if (now->whole && now->block != NO_BLOCK)
             rx_give_back(channel, now->block);
-        end_message(channel);
+        end_message(channel, false);
         return ZCB_ERR_ABORTED;
     } else if (!next_makes_sense(now, &d)) {
         return channel_fail(channel);
@@ -152,10 +154,11 @@ static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
 {
     struct receiving *now = &channel->rx.now;
     for (;;) {
+        now->offset += now->left;
         now->left = 0;
         give_back_part(channel);
         if (now->last) {
-            end_message(channel);
+            end_message(channel, true);
             return ZCB_OK;
         }
         zcb_error error = wait_for_data(channel, wait);
@@ -194,11 +197,8 @@ zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *me
 {
     if (!channel || !message || (wish != ZCB_WISH_COPY && wish != ZCB_WISH_LEASE))
         return ZCB_ERR_INVALID;
-    zcb_error error = channel_state(channel);
-    if (error)
-        return error;
     struct consumer *rx = &channel->rx;
-    error = turn_take(&rx->turn, wait);
+    zcb_error error = channel_take_turn(channel, &rx->turn, wait);
     if (error)
         return error;
     rx_expect(channel, wish);
@@ -254,6 +254,8 @@ zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t 
 zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes, const zcb_wait *wait)
 {
     size_t done = 0;
+    if (!channel_owned(channel))
+        return ZCB_ERR_FORKED;
     return rx_read(channel, destination, bytes, &done, wait);
 }
 
@@ -261,10 +263,12 @@ zcb_error zcb_receive_end(zcb_channel *channel)
 {
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
+    if (!channel_owned(channel))
+        return ZCB_ERR_FORKED;
     if (!now->active || (!now->leased && now->read != now->message.bytes))
         return ZCB_ERR_INVALID;
     give_back_part(channel);
-    end_message(channel);
+    end_message(channel, true);
     atomic_store(&rx->control->wish, 0);
     turn_give(&rx->turn);
     return ZCB_OK;
@@ -273,13 +277,15 @@ zcb_error zcb_receive_end(zcb_channel *channel)
 void zcb_receive_drop(zcb_channel *channel)
 {
     struct consumer *rx = &channel->rx;
+    if (!channel_owned(channel))
+        return;
     if (rx->now.active && !rx->now.leased) {
         zcb_wait now = {0};
-        atomic_store(&rx->control->dropped, atomic_load(&rx->received) + 1); /* partner: consumer_dropped */
+        atomic_store(&rx->control->dropped, rx->ended + 1); /* partner: consumer_dropped */
         tell_producer(rx);
         (void)discard(channel, &now);
     } else if (rx->now.active) {
-        end_message(channel);
+        end_message(channel, true);
     }
     atomic_store(&rx->control->wish, 0);
     turn_give(&rx->turn);
@@ -291,6 +297,8 @@ zcb_error zcb_receive_lease(zcb_channel *channel, zcb_lease **lease, const zcb_w
 {
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
+    if (!channel_owned(channel))
+        return ZCB_ERR_FORKED;
     if (!now->active || now->leased || now->read > 0)
         return ZCB_ERR_INVALID;
     if (!now->whole)
@@ -306,7 +314,7 @@ zcb_error zcb_receive_lease(zcb_channel *channel, zcb_lease **lease, const zcb_w
     if (!made)
         return ZCB_ERR_NO_MEMORY;
     *made = (zcb_lease){channel, rx->data + now->offset, now->message.bytes, now->block};
-    channel_reference(channel);
+    channel_keep(channel);
     now->leased = true;
     *lease = made;
     return ZCB_OK;
@@ -326,8 +334,8 @@ void zcb_lease_free(zcb_lease *lease)
 {
     if (!lease)
         return;
-    if (lease->block != NO_BLOCK && lease->channel->owner == plat_getpid())
+    if (lease->block != NO_BLOCK && channel_owned(lease->channel))
         rx_give_back(lease->channel, lease->block);
-    zcb_channel_free(lease->channel);
+    channel_release(lease->channel);
     free(lease);
 }

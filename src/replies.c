@@ -8,6 +8,8 @@
 
 #include "session.h"
 
+#define READ_ON_NS 20000000 /* how long replies that are there already may be read beyond a deadline */
+
 /* ---------------------------------------------------------------- one reply */
 
 /* The texts behind the fixed part are as long as it says and each ends in NUL. */
@@ -44,7 +46,17 @@ static void fill_result(struct reply *reply, uint64_t id, uint32_t op)
     }
 }
 
-/* Under the lock. Replies to commands that are done already (timed out here, say) are dropped. */
+static void enter_output(struct pending *pending, struct reply *reply)
+{
+    if (reply)
+        pending_collect(pending, reply);
+    else
+        pending->starved = true;
+    free(reply);
+}
+
+/* Under the lock. Replies to commands that are done already (timed out here, say) are dropped. reply is NULL
+ * when there was no memory for it. */
 static void enter_reply(zcb_session *session, const zcb_message *message, struct reply *reply)
 {
     struct pending *pending = pending_find(session, message->id);
@@ -52,13 +64,13 @@ static void enter_reply(zcb_session *session, const zcb_message *message, struct
         free(reply);
         return;
     }
-    fill_result(reply, message->id, pending->op);
+    if (reply)
+        fill_result(reply, message->id, pending->op);
     if (message->flags == REPLY_OUTPUT) {
-        pending_collect(pending, reply);
-        free(reply);
+        enter_output(pending, reply);
         return;
     }
-    if (pending_join(pending, reply)) {
+    if (reply && pending_join(pending, reply)) {
         zcb_result_free(&reply->result);
         reply = NULL;
     }
@@ -73,30 +85,28 @@ static void enter_reply(zcb_session *session, const zcb_message *message, struct
         session_end(session, "the command `exit` ended it with exit code %d", exit_code);
 }
 
-/* Reads a reply's payload as far as it goes; an interrupted one goes on with the next call. */
-static zcb_error read_payload(zcb_session *session, const zcb_wait *wait)
+/* Takes the next message; without memory for it, it is dropped and there is no incoming->reply. */
+static zcb_error begin_incoming(zcb_session *session)
 {
+    static const zcb_wait at_once = {0};
     struct incoming *incoming = &session->incoming;
-    if (!incoming->active) {
-        static const zcb_wait at_once = {0};
-        zcb_error error = zcb_receive_begin(session->commands, ZCB_WISH_COPY, &incoming->message, &at_once);
-        if (error)
-            return error;
-        uint64_t bytes = incoming->message.bytes;
-        bool sensible = incoming->message.kind == ZCB_KIND_CONTROL && bytes >= sizeof(struct reply_wire) &&
-                        bytes < SIZE_MAX / 2;
-        if (!sensible)
-            return channel_fail(session->commands);
-        incoming->reply = calloc(1, sizeof(struct reply) + (size_t)bytes);
-        if (!incoming->reply) {
-            zcb_receive_drop(session->commands);
-            return ZCB_ERR_NO_MEMORY;
-        }
-        incoming->got = 0;
-        incoming->active = true;
+    zcb_error error = zcb_receive_begin(session->commands, ZCB_WISH_COPY, &incoming->message, &at_once);
+    if (error)
+        return error;
+    uint64_t bytes = incoming->message.bytes;
+    bool sensible = incoming->message.kind == ZCB_KIND_CONTROL && bytes >= sizeof(struct reply_wire) &&
+                    bytes < SIZE_MAX / 2;
+    if (!sensible) {
+        error = channel_fail(session->commands);
+        zcb_receive_drop(session->commands);
+        return error;
     }
-    return rx_read(session->commands, (unsigned char *)&incoming->reply->wire + incoming->got,
-                   (size_t)incoming->message.bytes - incoming->got, &incoming->got, wait);
+    incoming->got = 0;
+    incoming->reply = calloc(1, sizeof(struct reply) + (size_t)bytes);
+    incoming->active = incoming->reply != NULL;
+    if (!incoming->active)
+        zcb_receive_drop(session->commands);
+    return ZCB_OK;
 }
 
 static zcb_error finish_incoming(zcb_session *session)
@@ -110,7 +120,50 @@ static zcb_error finish_incoming(zcb_session *session)
     return channel_fail(session->commands);
 }
 
+/* The engine gave it up. */
+static void drop_incoming(zcb_session *session)
+{
+    zcb_receive_drop(session->commands);
+    free(session->incoming.reply);
+    session->incoming.active = false;
+}
+
+/* Reads a reply as far as it goes; an interrupted one goes on with the next call. */
+static zcb_error read_incoming(zcb_session *session, const zcb_wait *wait, bool *whole)
+{
+    struct incoming *incoming = &session->incoming;
+    zcb_error error = incoming->active ? ZCB_OK : begin_incoming(session);
+    if (error)
+        return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error; /* what there was belonged to a dropped one */
+    if (incoming->active) {
+        error = rx_read(session->commands, (unsigned char *)&incoming->reply->wire + incoming->got,
+                        (size_t)incoming->message.bytes - incoming->got, &incoming->got, wait);
+        if (error == ZCB_ERR_ABORTED) {
+            drop_incoming(session);
+            return ZCB_OK;
+        }
+        if (!error)
+            error = finish_incoming(session);
+    }
+    *whole = !error;
+    return error;
+}
+
 /* ---------------------------------------------------------------- reading */
+
+void limit_init(struct limit *limit, const zcb_wait *wait)
+{
+    int64_t soon = plat_now_ns() + READ_ON_NS;
+    pace_init(&limit->pace, wait);
+    limit->end_ns = wait_deadline(wait) > soon ? wait_deadline(wait) : soon;
+}
+
+zcb_error limit_check(struct limit *limit)
+{
+    if (limit->end_ns != ZCB_NEVER && plat_now_ns() >= limit->end_ns)
+        return ZCB_ERR_TIMEOUT;
+    return pace_check(&limit->pace);
+}
 
 static bool has_data(zcb_session *session)
 {
@@ -136,11 +189,7 @@ static zcb_error read_without_lock(zcb_session *session, const struct source *al
         error = wait_for_reply(session, also, wait);
     if (error || !has_data(session))
         return error;
-    error = read_payload(session, wait);
-    if (!error)
-        error = finish_incoming(session);
-    *whole = !error;
-    return error;
+    return read_incoming(session, wait, whole);
 }
 
 zcb_error session_read(zcb_session *session, const struct source *also, const zcb_wait *wait)
@@ -195,6 +244,7 @@ zcb_error session_follow(zcb_session *session, struct pending *pending, const st
     session->followers = &self;
     if (pending)
         pending->waiter = &self.waiter;
+    session_hand_over(session);
     struct source sources[2] = {waiter_source(&self.waiter)};
     if (also)
         sources[1] = *also;
@@ -248,8 +298,7 @@ static zcb_error give(zcb_session *session, struct pending *pending, zcb_result 
     return ZCB_OK;
 }
 
-/* Takes a result out of the row that zcb_session_next gives. */
-static void remove_done(zcb_session *session, struct pending *pending)
+void session_remove_done(zcb_session *session, const struct pending *pending)
 {
     struct pending **link = &session->first_done, *before = NULL;
     while (*link && *link != pending) {
@@ -265,12 +314,16 @@ static void remove_done(zcb_session *session, struct pending *pending)
 
 static zcb_error await(zcb_session *session, struct pending *pending, const zcb_wait *wait)
 {
+    struct limit limit;
+    limit_init(&limit, wait);
     zcb_error error = ZCB_OK;
     while (!pending->done && !error) {
         if (session->reading)
             error = session_follow(session, pending, NULL, false, wait);
         else
             error = session_read(session, NULL, wait);
+        if (!pending->done && !error)
+            error = limit_check(&limit);
     }
     return pending->done ? ZCB_OK : error;
 }
@@ -289,7 +342,7 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
     } else {
         pending->awaited = true;
         if (pending->done)
-            remove_done(session, pending);
+            session_remove_done(session, pending);
         error = await(session, pending, wait);
         if (error)
             pending->awaited = false;
@@ -308,6 +361,8 @@ zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_
     zcb_error error = session_owned(session);
     if (error)
         return error;
+    struct limit limit;
+    limit_init(&limit, wait);
     plat_mutex_lock(&session->lock);
     while (!session->first_done && !error) {
         if (session->ended)
@@ -316,10 +371,12 @@ zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_
             error = session_follow(session, NULL, NULL, true, wait);
         else
             error = session_read(session, NULL, wait);
+        if (!session->first_done && !error)
+            error = limit_check(&limit);
     }
     struct pending *done = session->first_done;
     if (done) {
-        remove_done(session, done);
+        session_remove_done(session, done);
         error = give(session, done, result);
     }
     session_hand_over(session);

@@ -92,8 +92,8 @@ static zcb_error wait_for_room(zcb_channel *channel, const zcb_wait *wait)
 
 /* ---------------------------------------------------------------- publishing */
 
-/* Descriptors are committed a page at a time on the ring's first round, one ahead of the next: an abort
- * must not fail. */
+/* Descriptors are committed a page at a time on the ring's first round, one ahead of the next: that one is
+ * for an abort, which must not fail. */
 static zcb_error commit_descriptor(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
@@ -112,7 +112,7 @@ static zcb_error commit_descriptor(zcb_channel *channel)
 static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, uint64_t bytes, uint32_t marks)
 {
     struct producer *tx = &channel->tx;
-    zcb_error error = commit_descriptor(channel);
+    zcb_error error = marks & MARK_ABORT ? ZCB_OK : commit_descriptor(channel);
     if (error)
         return error;
     const zcb_message *message = &tx->now.message;
@@ -129,7 +129,9 @@ static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, 
     tx->now.begun = true;
     tx->now.published += bytes;
     if (marks & (MARK_LAST | MARK_ABORT))
-        atomic_store_explicit(&tx->control->messages, ++tx->messages, memory_order_release);
+        tx->ended++;
+    if (marks & MARK_LAST)
+        atomic_store_explicit(&tx->control->sent, ++tx->sent, memory_order_release);
     tx->head++;
     atomic_store(&tx->control->head, tx->head); /* partner: data_ready */
     wait_ring(&tx->control->consumer_asleep, tx->data_bell);
@@ -178,7 +180,7 @@ static zcb_error choose_way(zcb_channel *channel)
 zcb_error tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
-    tx->now = (struct sending){.message = *message, .number = tx->messages, .block = NO_BLOCK};
+    tx->now = (struct sending){.message = *message, .number = tx->ended, .block = NO_BLOCK};
     for (;;) {
         zcb_error error = choose_way(channel);
         if (!error && message->bytes == 0)
@@ -346,10 +348,7 @@ zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void 
     if (!channel || !message || message->kind == 0 || (message->bytes > 0 && !payload) ||
         message->bytes > SIZE_MAX)
         return ZCB_ERR_INVALID;
-    zcb_error error = channel_state(channel);
-    if (error)
-        return error;
-    error = turn_take(&channel->tx.turn, wait);
+    zcb_error error = channel_take_turn(channel, &channel->tx.turn, wait);
     if (error)
         return error;
     zcb_text part = {payload, (size_t)message->bytes};

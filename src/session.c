@@ -1,4 +1,5 @@
 /* The life of a session: whether it goes on, why it ended, and how it is ended. */
+#include "error.h"
 #include "session.h"
 
 #include <stdarg.h>
@@ -75,6 +76,17 @@ static bool process_ended(plat_handle process)
     return process == PLAT_NO_HANDLE || plat_wait(&process, 1, 0, &ready) == ZCB_OK;
 }
 
+/* Takes in what the engine said before it ended; a thread that reads already does it itself. */
+static void lose_ended(zcb_session *session)
+{
+    static const zcb_wait at_once = {0};
+    if (session->reading)
+        return;
+    while (!session->ended && session_read(session, NULL, &at_once) == ZCB_OK)
+        continue;
+    session_lose(session, ZCB_ERR_PEER_GONE);
+}
+
 bool zcb_session_alive(zcb_session *session, zcb_detail *why)
 {
     if (session_owned(session)) {
@@ -83,11 +95,14 @@ bool zcb_session_alive(zcb_session *session, zcb_detail *why)
         return false;
     }
     plat_mutex_lock(&session->lock);
-    if (!session->ended && process_ended(session->process))
-        session_lose(session, ZCB_ERR_PEER_GONE);
-    bool alive = !session->ended;
-    if (why)
+    bool gone = !session->ended && process_ended(session->process);
+    if (gone)
+        lose_ended(session);
+    bool alive = !session->ended && !gone;
+    if (why && session->ended)
         *why = session->reason;
+    else if (why)
+        error_detail(why, "%s", gone ? zcb_error_text(ZCB_ERR_PEER_GONE) : "");
     plat_mutex_unlock(&session->lock);
     return alive;
 }

@@ -129,6 +129,16 @@ zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge 
 
 /* ---- replies.c ---- */
 
+/* Ends a wait although replies come without a pause, which no wait in the kernel would notice. */
+struct limit {
+    struct pace pace;
+    int64_t end_ns;
+};
+
+void limit_init(struct limit *limit, const zcb_wait *wait);
+/* ZCB_ERR_TIMEOUT, _CANCELLED or _INTERRUPTED when the wait is to end. */
+zcb_error limit_check(struct limit *limit);
+
 /* Under the lock: reads until something has arrived, a deadline was acted on, or the wait ends. The lock is
  * given up meanwhile. Only when nobody else reads. */
 zcb_error session_read(zcb_session *session, const struct source *also, const zcb_wait *wait);
@@ -141,13 +151,16 @@ void session_hand_over(zcb_session *session);
 /* Under the lock: tells the thread in zcb_session_next, if it waits. */
 void session_tell_parked(zcb_session *session);
 void session_tell_all(zcb_session *session);
+/* Under the lock: takes a result out of the row that zcb_session_next gives, if it is there. */
+void session_remove_done(zcb_session *session, const struct pending *pending);
 
 /* ---- bridge.c, under the lock ---- */
 
 /* A posted receive is in the engine's queue; false: the session's books have no memory for it. Sets
  * ZCB_COMMAND_TAKE_QUEUED in *flags when it takes a message that was sent before. */
 bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags);
-void bridge_post_failed(zcb_bridge *bridge, uint64_t id);
+/* It did not get there after all. */
+void bridge_post_failed(zcb_bridge *bridge, const struct pending *pending);
 zcb_bridge *bridge_next(const zcb_bridge *bridge);
 /* Ends its waits. */
 void bridge_shut(zcb_bridge *bridge);

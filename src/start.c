@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
 #include "session.h"
 
 #define DEFAULT_START_MS 60000
@@ -44,7 +45,7 @@ static zcb_error find_module(struct starting *start)
     if (!error)
         snprintf(start->module, sizeof(start->module), "%s/ZeroCopyBridge.dll", folder);
     else
-        snprintf(start->why->text, sizeof(start->why->text), "the folder of libzcb is unknown: name the module");
+        error_detail(start->why, "the folder of libzcb is unknown: name the module");
     return error;
 }
 
@@ -128,8 +129,7 @@ static zcb_error prepare(struct starting *start)
     if (!error)
         error = plat_file_create(&start->err);
     if (error)
-        snprintf(start->why->text, sizeof(start->why->text), "preparing the engine's start: %s",
-                 zcb_error_text(error));
+        error_detail(start->why, "preparing the engine's start: %s", zcb_error_text(error));
     return error;
 }
 
@@ -148,8 +148,8 @@ static zcb_error ended_early(struct starting *start)
 {
     int code = 0;
     start->session->reaped = plat_process_ended(&start->session->child, &code);
-    snprintf(start->why->text, sizeof(start->why->text), "%s ended with %s %d before it answered. It wrote: ",
-             start->engine, code < 0 ? "signal" : "exit code", code < 0 ? -code : code);
+    error_detail(start->why, "%s ended with %s %d before it answered. It wrote: ", start->engine,
+                 code < 0 ? "signal" : "exit code", code < 0 ? -code : code);
     append_output(start, start->err);
     append_output(start, start->out);
     return ZCB_ERR_START;
@@ -167,15 +167,15 @@ static zcb_error take_hello(struct starting *start, const struct link_record *he
 {
     zcb_session *session = start->session;
     if (hello->magic != LINK_MAGIC || hello->type != LINK_HELLO || hello->pid != sender_pid) {
-        snprintf(start->why->text, sizeof(start->why->text), "the engine's hello makes no sense");
+        error_detail(start->why, "the engine's hello makes no sense");
         return ZCB_ERR_PROTOCOL;
     }
     memcpy(session->version, hello->engine_version, sizeof(session->version));
     session->version[sizeof(session->version) - 1] = 0;
     if (hello->version != PROTOCOL_VERSION || !new_enough(session->version)) {
-        snprintf(start->why->text, sizeof(start->why->text),
-                 "%s is PowerShell %s (protocol %u); this library needs %d.%d or later (protocol %u)",
-                 start->engine, session->version, hello->version, OLDEST_MAJOR, OLDEST_MINOR, PROTOCOL_VERSION);
+        error_detail(start->why,
+                     "%s is PowerShell %s (protocol %u); this library needs %d.%d or later (protocol %u)",
+                     start->engine, session->version, hello->version, OLDEST_MAJOR, OLDEST_MINOR, PROTOCOL_VERSION);
         return ZCB_ERR_VERSION;
     }
     session->pid = hello->pid;
@@ -195,7 +195,7 @@ static zcb_error wait_for_answer(struct starting *start)
         error = plat_wait(handles, 2, start->deadline_ns, &ready);
     while (error == ZCB_ERR_INTERRUPTED);
     if (error == ZCB_ERR_TIMEOUT)
-        snprintf(start->why->text, sizeof(start->why->text), "%s did not answer in time", start->engine);
+        error_detail(start->why, "%s did not answer in time", start->engine);
     if (error)
         return error;
     struct link_record hello;
@@ -215,16 +215,17 @@ static zcb_error wait_for_answer(struct starting *start)
 
 /* ---------------------------------------------------------------- start */
 
-static zcb_session *session_allocate(const zcb_session_options *options, const char *engine)
+static zcb_error session_allocate(const zcb_session_options *options, const char *engine, zcb_session **made)
 {
     zcb_session *session = calloc(1, sizeof(*session));
     if (!session)
-        return NULL;
+        return ZCB_ERR_NO_MEMORY;
     session->engine = malloc(strlen(engine) + 1);
-    if (!session->engine || waiter_init(&session->reader)) {
+    zcb_error error = session->engine ? waiter_init(&session->reader) : ZCB_ERR_NO_MEMORY;
+    if (error) {
         free(session->engine);
         free(session);
-        return NULL;
+        return error;
     }
     memcpy(session->engine, engine, strlen(engine) + 1);
     atomic_init(&session->references, 1);
@@ -235,7 +236,8 @@ static zcb_session *session_allocate(const zcb_session_options *options, const c
     turn_init(&session->submit_turn);
     turn_init(&session->ping_turn);
     plat_mutex_init(&session->lock);
-    return session;
+    *made = session;
+    return ZCB_OK;
 }
 
 /* Undoes a start that failed. */
@@ -257,11 +259,11 @@ static void give_up(struct starting *start)
 
 static zcb_error start_engine(struct starting *start)
 {
-    start->session = session_allocate(start->options, start->engine);
-    if (!start->session)
-        return ZCB_ERR_NO_MEMORY;
+    zcb_error error = session_allocate(start->options, start->engine, &start->session);
+    if (error)
+        return error;
     start->engine_link = start->out = start->err = PLAT_NO_HANDLE;
-    zcb_error error = prepare(start);
+    error = prepare(start);
     if (!error)
         error = spawn(start);
     plat_close(start->engine_link);
@@ -295,7 +297,7 @@ zcb_error zcb_session_start(const zcb_session_options *options, zcb_session **se
         error = start_engine(&start);
     if (error) {
         if (start.why->text[0] == 0)
-            snprintf(start.why->text, sizeof(start.why->text), "%s", zcb_error_text(error));
+            error_detail(start.why, "%s", zcb_error_text(error));
         return error;
     }
     *session = start.session;

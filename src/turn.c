@@ -48,13 +48,16 @@ static void append(struct turn *turn, struct waiter *waiter)
     *link = waiter;
 }
 
-static void unlink_waiter(struct turn *turn, const struct waiter *waiter)
+/* False when it is not in line: the turn was given to it. */
+static bool leave_line(struct turn *turn, const struct waiter *waiter)
 {
     struct waiter **link = &turn->first;
     while (*link && *link != waiter)
         link = &(*link)->next;
-    if (*link)
-        *link = waiter->next;
+    if (!*link)
+        return false;
+    *link = waiter->next;
+    return true;
 }
 
 static zcb_error wait_in_line(struct turn *turn, struct waiter *waiter, const zcb_wait *wait)
@@ -62,10 +65,10 @@ static zcb_error wait_in_line(struct turn *turn, struct waiter *waiter, const zc
     struct source told = waiter_source(waiter);
     zcb_error error = wait_any(&told, 1, PLAT_NO_HANDLE, &waiter->spin, wait);
     plat_mutex_lock(&turn->lock);
-    if (error && atomic_load(&waiter->told))
-        error = ZCB_OK; /* it was given while the wait ended */
-    if (error)
-        unlink_waiter(turn, waiter);
+    if (!leave_line(turn, waiter))
+        error = ZCB_OK; /* perhaps it was given while the wait ended */
+    else if (!error)
+        error = ZCB_ERR_CLOSED;
     plat_mutex_unlock(&turn->lock);
     return error;
 }
@@ -79,7 +82,7 @@ zcb_error turn_take(struct turn *turn, const zcb_wait *wait)
         return ZCB_OK;
     }
     struct waiter waiter;
-    zcb_error error = waiter_init(&waiter);
+    zcb_error error = turn->ended ? ZCB_ERR_CLOSED : waiter_init(&waiter);
     if (!error)
         append(turn, &waiter);
     plat_mutex_unlock(&turn->lock);
@@ -100,5 +103,14 @@ void turn_give(struct turn *turn)
     } else {
         turn->taken = false;
     }
+    plat_mutex_unlock(&turn->lock);
+}
+
+void turn_end(struct turn *turn)
+{
+    plat_mutex_lock(&turn->lock);
+    turn->ended = true;
+    for (struct waiter *waiter = turn->first; waiter; waiter = waiter->next)
+        waiter_tell(waiter);
     plat_mutex_unlock(&turn->lock);
 }

@@ -23,12 +23,16 @@ struct source waiter_source(struct waiter *waiter);
 struct turn {
     plat_mutex lock;
     bool taken;
+    bool ended;
     struct waiter *first;
 };
 
 void turn_init(struct turn *turn);
 void turn_destroy(struct turn *turn);
+/* ZCB_ERR_CLOSED when the turn was ended while somebody else had it, and the errors of a wait. */
 zcb_error turn_take(struct turn *turn, const zcb_wait *wait);
 void turn_give(struct turn *turn);
+/* Nobody waits in line any more, now or later. Whoever has the turn keeps it until turn_give. */
+void turn_end(struct turn *turn);
 
 #endif

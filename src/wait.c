@@ -20,18 +20,23 @@ zcb_error zcb_cancel_create(zcb_cancel **cancel)
         free(made);
         return error;
     }
+    made->owner = plat_getpid();
     *cancel = made;
     return ZCB_OK;
 }
 
 void zcb_cancel_set(zcb_cancel *cancel)
 {
+    if (cancel->owner != plat_getpid())
+        return;
     atomic_store(&cancel->set, 1);
     plat_event_set(cancel->event);
 }
 
 void zcb_cancel_reset(zcb_cancel *cancel)
 {
+    if (cancel->owner != plat_getpid())
+        return;
     plat_event_clear(cancel->event);
     atomic_store(&cancel->set, 0);
 }
@@ -165,6 +170,11 @@ zcb_error wait_any(const struct source *sources, unsigned count, plat_handle pee
         }
         if (error)
             return error;
+        /* The other side may ring without end. */
+        if (cancelled(wait))
+            return ZCB_ERR_CANCELLED;
+        if (deadline != ZCB_NEVER && plat_now_ns() >= deadline)
+            return ZCB_ERR_TIMEOUT;
     }
 }
 

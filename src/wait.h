@@ -7,6 +7,7 @@
 #include "platform.h"
 
 struct zcb_cancel {
+    int64_t owner;     /* process id: a forked child must not set its parent's */
     plat_handle event;
     _Atomic uint32_t set;
 };

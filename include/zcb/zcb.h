@@ -211,8 +211,8 @@ ZCB_API uint64_t zcb_lease_bytes(const zcb_lease *lease);
 /* Gives the block back to the sender. In any order, on any thread, also after the channel is freed. */
 ZCB_API void zcb_lease_free(zcb_lease *lease);
 
-/* How many messages the other side has sent completely since the channel was made, and how many of
- * those zcb_receive_end or _drop have seen the end of. Never waits. sent - received are there to be
+/* How many messages the other side has sent completely since the channel was made (given-up ones do not
+ * count), and how many of those this side has taken or dropped to their end. Never waits. sent - received are there to be
  * received without waiting for the sender. */
 ZCB_API void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *received);
 
@@ -426,6 +426,9 @@ ZCB_API void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number);
  * `capacity` bytes; *bytes is 0 when there is nothing. Never waits. One thread at a time. */
 ZCB_API zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t capacity,
                                     size_t *bytes);
+/* Waits until the program has ended: for a listener that was told ZCB_ERR_CLOSED, while the session ends in
+ * good order. */
+ZCB_API zcb_error zcb_agent_wait_program(zcb_agent *agent, const zcb_wait *wait);
 /* Ends this process at once, without clean-up, and hangs up on (SIGHUP) what it started in its process
  * group: for an engine whose program is gone. Does not return. */
 ZCB_API void zcb_agent_end_process(int exit_code);

@@ -270,11 +270,12 @@ static int adopt(pid_t pid, plat_child *child)
     return 0;
 }
 
-static void close_all(const int *fds, unsigned count)
+static void close_sources(struct launch *launch)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    for (int i = 0; i < DESCRIPTORS; i++) {
+        plat_close(launch->sources[i]);
+        launch->sources[i] = -1;
+    }
 }
 
 /* Fills launch->sources with copies high enough, and *reports with the end to read. 0 or an errno. */
@@ -292,7 +293,7 @@ static int gather_descriptors(const plat_spawn *spawn, struct launch *launch, in
         if (launch->sources[i] < 0)
             number = errno;
     }
-    close_all(&null, 1);
+    plat_close(null);
     close(ends[1]);
     *reports = ends[0];
     return number;
@@ -315,16 +316,18 @@ zcb_error plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_det
     if (report.error != 0)
         goto cleanup;
     pid_t pid = start_child(&launch);
+    report.error = pid < 0 ? errno : 0;
+    close_sources(&launch); /* one of them keeps the pipe open */
     if (pid < 0)
-        report.error = errno;
-    else if (take_report(reports, &report))
+        goto cleanup;
+    if (take_report(reports, &report))
         reap(pid);
     else
         report.error = adopt(pid, child);
 
 cleanup:
-    close_all(launch.sources, DESCRIPTORS);
-    close_all(&reports, 1);
+    close_sources(&launch);
+    plat_close(reports);
     free(launch.arguments);
     free(launch.environment);
     return report.error == 0 ? ZCB_OK : explain(spawn, &report, why);
