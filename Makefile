@@ -1,0 +1,123 @@
+# The front door. `make help` lists the words; everything else is Meson's (meson.build).
+
+PYTHON ?= /usr/bin/python3
+export DOTNET_NOLOGO = 1
+export DOTNET_CLI_TELEMETRY_OPTOUT = 1
+# The package is tested as installed, never from the source tree.
+unexport PYTHONPATH
+# For the C tests and examples that start an engine: the module as the wheel was built from it.
+export ZCB_TEST_MODULE := $(CURDIR)/build/wheel/powershell/ZeroCopyBridge.dll
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMPS := build/stamps
+WHEEL := $(STAMPS)/wheel
+MESON_TEST := meson test --print-errorlogs -C
+MESON_FLAGS := -Dpython=disabled -Dpowershell=disabled -Dtests=enabled
+
+SOURCES := $(shell find include src python powershell scripts/publish-module.sh meson.build \
+	meson_options.txt pyproject.toml -type f -not -path '*/__pycache__/*' -not -name '*.md')
+C_FILES = $(shell find include src python/native tests/c examples benchmarks fuzz \
+	-name '*.[ch]' 2>/dev/null)
+CSPROJ := powershell/src/ZeroCopyBridge/ZeroCopyBridge.csproj
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-lint build demo test test-c test-python test-powershell examples bench \
+	format lint check sanitize asan tsan stress soak wheel clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+setup: ## bring the machine what the project needs (system packages, PowerShell)
+	@scripts/setup.sh
+
+setup-lint:
+	@scripts/setup.sh --lint
+
+build: $(WHEEL) ## leave a ready interpreter, package installed, at .venv/bin/python
+
+wheel: $(WHEEL) ## build the wheel into dist/
+	@ls dist/*.whl
+
+demo: build ## watch data cross between Python and PowerShell, both ways
+	@$(PY) examples/demo.py
+
+test: test-c test-python test-powershell ## everything: C, Python, PowerShell
+
+test-c: build build/c/build.ninja ## the C tests
+	$(MESON_TEST) build/c
+
+test-python: build ## the Python tests, on the installed wheel (PYTEST="-k word" picks)
+	$(PY) -m pytest $(PYTEST)
+
+test-powershell: build ## the tests of the PowerShell side
+	scripts/run-powershell-tests.sh
+
+examples: build build/c/build.ninja ## run every example
+	meson compile -C build/c
+	scripts/run-examples.sh $(PY) build/c/examples $$ZCB_TEST_MODULE
+
+bench: build ## measure throughput and latency
+	$(PY) benchmarks/bench.py
+
+format: setup-lint ## rewrite the sources as the formatters want them
+	clang-format -i $(C_FILES)
+	dotnet format $(CSPROJ)
+
+lint: setup-lint build/lint/build.ninja ## formatters, linters and compiler warnings
+	scripts/check-listed.sh
+	clang-format --dry-run --Werror $(C_FILES)
+	meson compile -C build/lint
+	run-clang-tidy -quiet -p build/lint '/(src|python/native|examples)/' 2>/dev/null
+	$(PYTHON) -m mypy
+	dotnet format $(CSPROJ) --verify-no-changes
+
+check: lint test examples sanitize ## what CI gates
+
+sanitize: asan tsan ## the C tests under AddressSanitizer, UBSan and ThreadSanitizer
+
+asan: build build/asan/build.ninja
+	$(MESON_TEST) build/asan --timeout-multiplier 4
+
+tsan: build build/tsan/build.ninja
+	$(MESON_TEST) build/tsan --timeout-multiplier 8
+
+stress: build build/c/build.ninja ## many threads, many bridges, many repetitions
+	$(MESON_TEST) build/c --repeat 50
+	$(PY) -m pytest -m stress --timeout 600
+
+soak: build ## the tests that run for many minutes
+	$(PY) -m pytest -m soak --timeout 0 --capture no
+
+clean: ## remove everything that was built
+	rm -rf build dist $(VENV) .mesonpy-*
+
+# The wheel and the environment
+
+$(VENV)/pyvenv.cfg: | setup
+	$(PYTHON) -m venv --clear --without-pip --system-site-packages $(VENV)
+
+$(WHEEL): $(SOURCES) $(VENV)/pyvenv.cfg | setup
+	rm -rf dist
+	@# meson-python takes its own file in the source tree for the sign of a configured folder.
+	test -e build/wheel/build.ninja || rm -rf build/wheel .mesonpy-native-file.ini
+	mkdir -p build/wheel $(STAMPS)
+	$(PYTHON) -m pip --quiet wheel --no-build-isolation --no-deps --no-index \
+		--config-settings=builddir=build/wheel --wheel-dir dist .
+	$(PY) -m pip --quiet install --no-deps --no-index --force-reinstall dist/*.whl
+	@touch $@
+
+# The C side alone, one build folder a purpose
+
+build/c/build.ninja: | setup
+	meson setup build/c $(MESON_FLAGS)
+
+build/lint/build.ninja: | setup
+	meson setup build/lint -Dpython=enabled -Dpowershell=disabled -Dtests=enabled -Dwerror=true
+
+build/asan/build.ninja: | setup
+	meson setup build/asan $(MESON_FLAGS) -Db_sanitize=address,undefined -Db_lundef=false
+
+build/tsan/build.ninja: | setup
+	meson setup build/tsan $(MESON_FLAGS) -Db_sanitize=thread -Db_lundef=false

@@ -1,0 +1,28 @@
+#!/bin/bash
+# Meson has no globs: fail when a source file stands in no meson.build.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+unlisted=0
+check() { # FOLDER PATTERN PREFIX: files of FOLDER, named in FOLDER's or its parent's meson.build
+    local file name list
+    for file in "$1"/$2; do
+        [[ -e $file ]] || continue
+        list=$1/meson.build
+        [[ -e $list ]] || list=$(dirname "$1")/meson.build
+        name=$(basename "$file")
+        [[ -n $3 ]] && name=$(basename "${name#"$3"}" .c)
+        grep -q "'\(.*/\)\?$name'" "$list" && continue
+        echo "$file: not listed in $list" >&2
+        unlisted=1
+    done
+}
+
+check src '*.c' ''
+check src/platform/posix '*.c' ''
+check python/native '*.c' ''
+check python/virtualshell '*.py*' ''
+check powershell/module '*.ps*' ''
+check tests/c 'test_*.c' test_
+check examples/c '*.c' example-
+exit $unlisted
