@@ -1,0 +1,72 @@
+using System;
+using System.Threading;
+using ZeroCopyBridge.Engine;
+using ZeroCopyBridge.Native;
+
+namespace ZeroCopyBridge.Agent;
+
+/// <summary>Everything that serves the program which started this engine, from its connection to its end.</summary>
+internal sealed class AgentSession
+{
+    // What libzcb told this process by its environment; not for the programs that the user starts.
+    private static readonly string[] s_ownVariables = ["ZCB_LINK", "ZCB_MODULE"];
+
+    private readonly AgentConnection _connection;
+
+    private AgentSession(AgentConnection connection) => _connection = connection;
+
+    /// <summary>Connects, serves until the session is over, and returns the process's exit code.</summary>
+    /// <param name="engineVersion">PowerShell's version.</param>
+    /// <exception cref="ZcbException">This process was not started by libzcb, or the two versions don't fit.</exception>
+    public static int Serve(string engineVersion)
+    {
+        using AgentConnection connection = AgentConnection.Open(engineVersion);
+        foreach (string name in s_ownVariables)
+        {
+            Environment.SetEnvironmentVariable(name, null);
+        }
+
+        return new AgentSession(connection).Run();
+    }
+
+    private int Run()
+    {
+        using var arrivals = new Arrivals();
+        var output = new OutputCollector();
+        var session = new EngineSession(output, _connection.Width);
+        var replies = new Replies(_connection, output);
+        var bridges = new Bridges(_connection, arrivals, replies);
+        var loop = new PipelineLoop(_connection, session, bridges, arrivals, replies);
+        using var console = new ConsoleCapture(output);
+        new UrgentListener(_connection, session, bridges, arrivals, replies).Start();
+        RunOnOwnThread(() => session.Run(loop.Step));
+        return loop.ExitCode;
+    }
+
+    private static void RunOnOwnThread(Action work)
+    {
+        Exception? failure = null;
+        var thread = new Thread(
+            () =>
+            {
+                try
+                {
+                    work();
+                }
+                catch (Exception error)
+                {
+                    failure = error;
+                }
+            },
+            EngineSession.StackBytes)
+        {
+            Name = "ZeroCopyBridge pipeline",
+        };
+        thread.Start();
+        thread.Join();
+        if (failure is not null)
+        {
+            throw new InvalidOperationException($"The agent failed: {failure.Message}", failure);
+        }
+    }
+}

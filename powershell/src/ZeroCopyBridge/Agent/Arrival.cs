@@ -1,0 +1,6 @@
+using ZeroCopyBridge.Native;
+
+namespace ZeroCopyBridge.Agent;
+
+/// <summary>A message that was received and waits for the pipeline's thread to assign it.</summary>
+internal readonly record struct Arrival(PostedReceive Receive, ZcbKind Kind, byte[] Payload);

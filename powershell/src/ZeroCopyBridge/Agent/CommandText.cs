@@ -1,0 +1,32 @@
+using System;
+using System.Text;
+using ZeroCopyBridge.Native;
+
+namespace ZeroCopyBridge.Agent;
+
+/// <summary>Makes strings of command texts; a text that comes again gives the same string.</summary>
+internal sealed unsafe class CommandText
+{
+    private const int KeptBytes = 4096;
+
+    private byte[] _lastBytes = [];
+    private string _last = string.Empty;
+
+    public string Of(in ZcbCommand command)
+    {
+        var utf8 = new ReadOnlySpan<byte>(command.Text, checked((int)command.TextBytes));
+        if (utf8.SequenceEqual(_lastBytes))
+        {
+            return _last;
+        }
+
+        string text = Encoding.UTF8.GetString(utf8);
+        if (utf8.Length <= KeptBytes)
+        {
+            _lastBytes = utf8.ToArray();
+            _last = text;
+        }
+
+        return text;
+    }
+}

@@ -1,0 +1,110 @@
+using System;
+using System.Text;
+using ZeroCopyBridge.Engine;
+using ZeroCopyBridge.Native;
+
+namespace ZeroCopyBridge.Agent;
+
+/// <summary>
+/// Answers the program. An error of the connection isn't reported: it means that the program is gone, and
+/// the listener ends the process for that.
+/// </summary>
+internal sealed unsafe class Replies
+{
+    private readonly AgentConnection _connection;
+    private readonly OutputCollector _output;
+    private readonly OutputTexts _texts = new();
+
+    public Replies(AgentConnection connection, OutputCollector output)
+    {
+        _connection = connection;
+        _output = output;
+    }
+
+    /// <summary>Sends what the command has written so far. The pipeline's thread only.</summary>
+    public void SendOutput(ulong id, bool last)
+    {
+        _output.MoveTo(_texts, last);
+        if (_texts.IsEmpty)
+        {
+            return;
+        }
+
+        fixed (byte* bytes = _texts.Bytes)
+        {
+            ZcbFields fields = Fields(bytes);
+            _connection.Output(id, ref fields);
+        }
+
+        _texts.Clear();
+    }
+
+    /// <summary>Ends a RUN command with what is left of its text. The pipeline's thread only.</summary>
+    public void CompleteRun(ulong id, in CommandOutcome outcome)
+    {
+        _output.MoveTo(_texts, last: true);
+        fixed (byte* bytes = _texts.Bytes)
+        {
+            _connection.Complete(new ZcbResult
+            {
+                Id = id,
+                Status = outcome.Exited ? ZcbStatus.Exited : outcome.Stopped ? ZcbStatus.Stopped : ZcbStatus.Done,
+                Success = outcome.Success ? (byte)1 : (byte)0,
+                ExitCode = outcome.ExitCode,
+                ExecutionNs = Nanoseconds(outcome.Elapsed),
+                Fields = Fields(bytes),
+            });
+        }
+
+        _texts.Clear();
+    }
+
+    /// <summary>Ends a transfer that arrived. Any thread.</summary>
+    public void CompleteTransfer(ulong id, TimeSpan elapsed) =>
+        _connection.Complete(new ZcbResult { Id = id, Status = ZcbStatus.Done, Success = 1, ExecutionNs = Nanoseconds(elapsed) });
+
+    /// <summary>Ends a transfer that failed. Any thread.</summary>
+    /// <param name="id">The transfer.</param>
+    /// <param name="error">Why, for the user.</param>
+    /// <param name="refused">True for a receive that took no message.</param>
+    /// <param name="elapsed">The time the engine spent on it.</param>
+    public void FailTransfer(ulong id, string error, bool refused, TimeSpan elapsed = default) =>
+        Complete(id, ZcbStatus.Done, error, refused, elapsed);
+
+    /// <summary>Ends a command that was stopped before it was done. Any thread.</summary>
+    public void CompleteStopped(ulong id, bool refused = false) =>
+        Complete(id, ZcbStatus.Stopped, string.Empty, refused, default);
+
+    private void Complete(ulong id, ZcbStatus status, string error, bool refused, TimeSpan elapsed)
+    {
+        byte[] text = Encoding.UTF8.GetBytes(error);
+        var result = new ZcbResult
+        {
+            Id = id,
+            Status = status,
+            Refused = refused ? (byte)1 : (byte)0,
+            ExitCode = 1,
+            ExecutionNs = Nanoseconds(elapsed),
+        };
+        fixed (byte* bytes = text)
+        {
+            result.Fields[(int)OutputField.Err] = new ZcbText { Text = bytes, Bytes = (nuint)text.Length };
+            _connection.Complete(in result);
+        }
+    }
+
+    private ZcbFields Fields(byte* bytes)
+    {
+        ZcbFields fields = default;
+        for (int i = 0; i < OutputTexts.Fields; i++)
+        {
+            int length = _texts.Lengths[i];
+            fields[i] = new ZcbText { Text = length > 0 ? bytes : null, Bytes = (nuint)length };
+            bytes += length;
+        }
+
+        return fields;
+    }
+
+    private static long Nanoseconds(TimeSpan elapsed) => elapsed.Ticks * TimeSpan.NanosecondsPerTick;
+}

@@ -1,0 +1,17 @@
+using System.Text.RegularExpressions;
+
+namespace ZeroCopyBridge.Engine;
+
+/// <summary>Removes the escape sequences that PowerShell itself removes when output isn't a terminal.</summary>
+internal static partial class AnsiText
+{
+    private const char Escape = '\x1b';
+
+    public static bool Contains(string text) => text.Contains(Escape);
+
+    public static string Strip(string text) => Contains(text) ? Sequences().Replace(text, string.Empty) : text;
+
+    // The same three groups as PSStyle's plain text rendering: graphics mode, private modes, hyperlinks.
+    [GeneratedRegex(@"\x1b\[\d*(;\d+)*m|\x1b\[\?\d+[hl]|\x1b\]8;;.*?\x1b\\", RegexOptions.CultureInvariant)]
+    private static partial Regex Sequences();
+}

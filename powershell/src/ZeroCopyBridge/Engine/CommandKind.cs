@@ -1,0 +1,17 @@
+using System.Management.Automation;
+using System.Management.Automation.Language;
+
+namespace ZeroCopyBridge.Engine;
+
+/// <summary>Tells which commands can't be run as plain statements.</summary>
+internal static class CommandKind
+{
+    /// <summary>True for a text with a parameter block or begin, process, end and the like: it is a script block's body.</summary>
+    public static bool IsBlock(ScriptBlock command) =>
+        command.Ast is ScriptBlockAst ast
+        && (ast.ParamBlock is not null
+            || ast.DynamicParamBlock is not null
+            || ast.BeginBlock is not null
+            || ast.ProcessBlock is not null
+            || ast.EndBlock is not { Unnamed: true });
+}

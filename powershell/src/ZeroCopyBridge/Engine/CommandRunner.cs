@@ -1,0 +1,236 @@
+using System;
+using System.Collections;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Management.Automation;
+using System.Management.Automation.Runspaces;
+using ZeroCopyBridge.Values;
+
+namespace ZeroCopyBridge.Engine;
+
+/// <summary>Runs commands with the semantics of a prompt, one after the other, on the session's thread.</summary>
+internal sealed class CommandRunner
+{
+    private const PipelineResultTypes ToTheSink = PipelineResultTypes.Output | PipelineResultTypes.Error;
+
+    private readonly EngineHost _host;
+    private readonly OutputCollector _output;
+    private readonly StopGate _gate;
+    private readonly OutputFormatter _formatter;
+    private readonly List<ErrorRecord> _errors = [];
+    private LoopCommand _loop = null!;
+
+    public CommandRunner(EngineHost host, OutputCollector output, StopGate gate)
+    {
+        _host = host;
+        _output = output;
+        _gate = gate;
+        _formatter = new OutputFormatter(output);
+    }
+
+    /// <summary>Columns of the text that formatting may use.</summary>
+    public int Width
+    {
+        get => _host.Width;
+        set => _host.Width = value;
+    }
+
+    /// <summary>The session state in which commands run.</summary>
+    public PSCmdlet Context => _loop;
+
+    /// <summary>Runs the command that was taken last; what it writes is in the collector when this returns.</summary>
+    /// <param name="text">PowerShell source text.</param>
+    /// <param name="localScope">True to run it in a child scope, false to run it as typed at a prompt.</param>
+    public CommandOutcome Run(string text, bool localScope)
+    {
+        long start = Stopwatch.GetTimestamp();
+        object? exitCodeBefore = LastExitCode;
+        Ending ending = Execute(text, localScope);
+        _gate.Leave();
+        WriteErrors(stopped: ending.Kind == EndingKind.Stopped);
+        if (ending.Kind == EndingKind.Completed)
+        {
+            RestoreDollarHook(ending.Success);
+        }
+
+        return Describe(ending, exitCodeBefore, Stopwatch.GetElapsedTime(start));
+    }
+
+    /// <summary>Does the part of a transfer that needs the engine. The command <paramref name="id"/> can be stopped meanwhile.</summary>
+    public TransferOutcome Transfer(ulong id, Action work)
+    {
+        long start = Stopwatch.GetTimestamp();
+        bool dollarHook = DollarHook;
+        string? error = null;
+        bool stopped = false;
+        _gate.Enter(id);
+        try
+        {
+            work();
+        }
+        catch (TransferException failure)
+        {
+            error = failure.Message;
+        }
+        catch (PipelineStoppedException)
+        {
+            stopped = true;
+            error = "The transfer was stopped.";
+        }
+
+        bool stopRequested = _gate.Leave();
+        WriteErrors(stopped);
+        if (!stopRequested)
+        {
+            RestoreDollarHook(dollarHook);
+        }
+
+        return new TransferOutcome(error, stopRequested, Stopwatch.GetElapsedTime(start));
+    }
+
+    /// <summary>Evaluates what is to be sent, inside <see cref="Transfer"/>.</summary>
+    /// <exception cref="TransferException">There is no value, or it can't be serialized.</exception>
+    public OutgoingValue Evaluate(string expression, int depth)
+    {
+        object? value = SendExpression.Evaluate(_loop, expression);
+        if (value is null && _errors.Count > 0)
+        {
+            var failure = new TransferException($"'{expression}' cannot be sent: {_errors[0]}");
+            _errors.Clear();
+            throw failure;
+        }
+
+        return OutgoingValue.From(value, depth);
+    }
+
+    internal void Attach(LoopCommand loop) => _loop = loop;
+
+    internal void Accept(object? value) => _formatter.Write(value);
+
+    /// <summary>Takes the errors of the outer pipeline, and keeps the streams that the host has shown already from piling up.</summary>
+    internal void Listen(PSDataStreams streams)
+    {
+        streams.Error.DataAdded += (_, _) => _errors.AddRange(streams.Error.ReadAll());
+        streams.Warning.DataAdded += (_, _) => streams.Warning.Clear();
+        streams.Verbose.DataAdded += (_, _) => streams.Verbose.Clear();
+        streams.Debug.DataAdded += (_, _) => streams.Debug.Clear();
+        streams.Information.DataAdded += (_, _) => streams.Information.Clear();
+        streams.Progress.DataAdded += (_, _) => streams.Progress.Clear();
+    }
+
+    private object? LastExitCode => _loop.SessionState.PSVariable.GetValue("global:LASTEXITCODE");
+
+    private bool DollarHook => LanguagePrimitives.IsTrue(_loop.SessionState.PSVariable.GetValue("?"));
+
+    private Ending Execute(string text, bool localScope)
+    {
+        try
+        {
+            Invoke(text, localScope);
+            bool success = DollarHook;
+            _formatter.End();
+            return new Ending(EndingKind.Completed, success);
+        }
+        catch (ExitException exit)
+        {
+            _formatter.End();
+            return new Ending(EndingKind.Exited, true, LanguagePrimitives.ConvertTo<int>(exit.Argument));
+        }
+        catch (PipelineStoppedException)
+        {
+            _formatter.Abandon();
+            return new Ending(EndingKind.Stopped, false);
+        }
+        catch (FlowControlException)
+        {
+            _formatter.End();
+            return new Ending(EndingKind.Completed, DollarHook);
+        }
+        catch (RuntimeException failure)
+        {
+            Remember(failure);
+            _errors.Add(failure.ErrorRecord);
+            _formatter.End();
+            return new Ending(EndingKind.Completed, false);
+        }
+    }
+
+    private void Invoke(string text, bool localScope)
+    {
+        ScriptBlock block = ScriptBlock.Create(text);
+        if (CommandKind.IsBlock(block))
+        {
+            BlockPipeline.Invoke(_loop, this, block, localScope);
+        }
+        else
+        {
+            // An empty list, not null: `$input | ForEach-Object { 1 }` must see nothing.
+            _loop.InvokeCommand.InvokeScript(text, localScope, ToTheSink, Array.Empty<object>());
+        }
+    }
+
+    private void WriteErrors(bool stopped)
+    {
+        if (_errors.Count == 0)
+        {
+            return;
+        }
+
+        if (stopped)
+        {
+            _errors.ForEach(error => _output.WriteLine(OutputField.Err, error.ToString()));
+        }
+        else
+        {
+            _formatter.WriteErrors(_errors);
+        }
+
+        _errors.Clear();
+    }
+
+    /// <summary>Puts an error into <c>$Error</c> that the engine leaves to the host: a text that doesn't parse.</summary>
+    private void Remember(RuntimeException failure)
+    {
+        if (failure is ParseException && _loop.SessionState.PSVariable.GetValue("global:Error") is ArrayList list)
+        {
+            list.Insert(0, failure.ErrorRecord);
+        }
+    }
+
+    /// <summary>Formatting and transfers run script blocks, which set <c>$?</c>; the next command is to see the user's.</summary>
+    private void RestoreDollarHook(bool value)
+    {
+        if (DollarHook != value)
+        {
+            DollarHookMark.Set(_loop, value);
+        }
+    }
+
+    private CommandOutcome Describe(Ending ending, object? exitCodeBefore, TimeSpan elapsed)
+    {
+        if (_host.ExitRequest is int requested)
+        {
+            _host.ExitRequest = null;
+            ending = new Ending(EndingKind.Exited, true, requested);
+        }
+
+        if (ending.Kind == EndingKind.Exited)
+        {
+            return new CommandOutcome(ending.ExitCode == 0, ending.ExitCode, Exited: true, Stopped: false, elapsed);
+        }
+
+        // Each native command stores a newly boxed code, so another object means that one has run.
+        object? exitCode = LastExitCode;
+        int code = !ReferenceEquals(exitCode, exitCodeBefore) && exitCode is int native ? native : ending.Success ? 0 : 1;
+        return new CommandOutcome(ending.Success, code, Exited: false, ending.Kind == EndingKind.Stopped, elapsed);
+    }
+
+    private enum EndingKind
+    {
+        Completed,
+        Exited,
+        Stopped,
+    }
+
+    private readonly record struct Ending(EndingKind Kind, bool Success, int ExitCode = 0);
+}

@@ -1,0 +1,109 @@
+using System;
+using System.Management.Automation;
+using System.Management.Automation.Runspaces;
+
+namespace ZeroCopyBridge.Engine;
+
+/// <summary>
+/// A PowerShell session of its own: a runspace, and an outer pipeline <c>loop | sink</c> inside which
+/// the commands are run. Everything but the stops belongs to the thread that called <see cref="Run"/>.
+/// </summary>
+internal sealed class EngineSession
+{
+    /// <summary>What PowerShell gives its own pipeline threads; deep recursion needs it.</summary>
+    public const int StackBytes = 16 * 1024 * 1024;
+
+    public const int DefaultWidth = 120;
+
+    private readonly EngineHost _host;
+    private readonly StopGate _gate = new();
+    private Func<CommandRunner, bool>? _step;
+    private bool _over;
+
+    public EngineSession(OutputCollector output, int width = DefaultWidth)
+    {
+        Output = output;
+        _host = new EngineHost(output, width);
+        Runner = new CommandRunner(_host, output, _gate);
+    }
+
+    public OutputCollector Output { get; }
+
+    public CommandRunner Runner { get; }
+
+    /// <summary>
+    /// Opens the runspace and calls <paramref name="step"/> again and again inside the outer pipeline until it
+    /// returns false. A step may run one command.
+    /// </summary>
+    public void Run(Func<CommandRunner, bool> step)
+    {
+        _step = step;
+        Output.Own();
+        using Runspace runspace = OpenRunspace();
+        Runspace.DefaultRunspace = runspace;
+        while (!_over)
+        {
+            RunOuterPipeline(runspace);
+        }
+    }
+
+    /// <summary>Takes a command, in the order of ids; false when it was stopped before its turn.</summary>
+    public bool Take(ulong id) => _gate.Take(id);
+
+    /// <summary>Ends the turn of a command that isn't run; true when it was stopped meanwhile.</summary>
+    public bool Leave() => _gate.Leave();
+
+    /// <summary>Stops a command that runs, keeps one from running whose turn has not come; any thread.</summary>
+    /// <returns>False when its turn is over.</returns>
+    public bool TryStop(ulong id) => _gate.TryStop(id);
+
+    /// <summary>Stops whatever runs; any thread.</summary>
+    public void StopRunning() => _gate.StopRunning();
+
+    internal void RunSteps(LoopCommand loop)
+    {
+        Runner.Attach(loop);
+        while (!_gate.StopRequested)
+        {
+            if (!_step!(Runner))
+            {
+                _over = true;
+                return;
+            }
+        }
+    }
+
+    private Runspace OpenRunspace()
+    {
+        Runspace runspace = RunspaceFactory.CreateRunspace(_host, InitialSessionState.CreateDefault2());
+        runspace.ThreadOptions = PSThreadOptions.UseCurrentThread;
+        runspace.Name = "ZeroCopyBridge";
+        runspace.Open();
+
+        // Wait-Debugger and breakpoints would otherwise wait for a debugger that never comes.
+        runspace.Debugger.DebuggerStop += static (_, stop) => stop.ResumeAction = DebuggerResumeAction.Continue;
+        return runspace;
+    }
+
+    private void RunOuterPipeline(Runspace runspace)
+    {
+        using PowerShell pipeline = PowerShell.Create();
+        pipeline.Runspace = runspace;
+        pipeline.AddCommand(LoopCommand.Info).AddParameter(nameof(LoopCommand.Session), this);
+        pipeline.AddCommand(SinkCommand.Info).AddParameter(nameof(SinkCommand.Runner), Runner);
+        Runner.Listen(pipeline.Streams);
+        _gate.Open(pipeline);
+        try
+        {
+            pipeline.Invoke();
+        }
+        catch (PipelineStoppedException) when (_gate.StopRequested)
+        {
+            // The stopped command's outcome is with its caller already; only the loop has to start again.
+        }
+        finally
+        {
+            _gate.Close();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+using System.Collections.Generic;
+using System.Globalization;
+using System.Management.Automation;
+
+namespace ZeroCopyBridge.Engine;
+
+/// <summary>
+/// Turns objects into the text that PowerShell prints for them. Out-Default does the work; it is started
+/// only when a command puts out something whose text isn't plain, since starting it costs 70 µs.
+/// </summary>
+internal sealed class OutputFormatter
+{
+    private readonly OutputCollector _output;
+    private readonly ScriptBlock _outDefault = ScriptBlock.Create(@"Microsoft.PowerShell.Core\Out-Default");
+    private SteppablePipeline? _pipeline;
+
+    public OutputFormatter(OutputCollector output) => _output = output;
+
+    public void Write(object? value)
+    {
+        if (_pipeline is null && TryWritePlain(value))
+        {
+            return;
+        }
+
+        _pipeline ??= Start();
+        _pipeline.Process(value);
+    }
+
+    /// <summary>Writes what Out-Default still holds back, such as the rows of a table.</summary>
+    public void End()
+    {
+        SteppablePipeline? pipeline = _pipeline;
+        _pipeline = null;
+        if (pipeline is not null)
+        {
+            using (pipeline)
+            {
+                pipeline.End();
+            }
+        }
+    }
+
+    /// <summary>Drops a formatter whose command was stopped.</summary>
+    public void Abandon()
+    {
+        _pipeline?.Dispose();
+        _pipeline = null;
+    }
+
+    /// <summary>Writes error records as the console does, to the error text.</summary>
+    public void WriteErrors(IReadOnlyList<ErrorRecord> errors)
+    {
+        _output.BeginErrors();
+        try
+        {
+            using SteppablePipeline pipeline = Start();
+            foreach (ErrorRecord error in errors)
+            {
+                pipeline.Process(error);
+            }
+
+            pipeline.End();
+        }
+        finally
+        {
+            _output.EndErrors();
+        }
+    }
+
+    private bool TryWritePlain(object? value)
+    {
+        switch (Unwrap(value))
+        {
+            case string text when !AnsiText.Contains(text):
+                _output.WriteLine(OutputField.Out, text);
+                return true;
+            case int number:
+                _output.WriteLine(OutputField.Out, number.ToString(CultureInfo.CurrentCulture));
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    // A type name given to one object may select a view for it, so only untouched ones are plain.
+    private static object? Unwrap(object? value) => value switch
+    {
+        PSObject { BaseObject: string } wrapped when wrapped.TypeNames is ["System.String", ..] => wrapped.BaseObject,
+        PSObject { BaseObject: int } wrapped when wrapped.TypeNames is ["System.Int32", ..] => wrapped.BaseObject,
+        _ => value,
+    };
+
+    private SteppablePipeline Start()
+    {
+        SteppablePipeline pipeline = _outDefault.GetSteppablePipeline(CommandOrigin.Internal);
+        pipeline.Begin(expectInput: true);
+        return pipeline;
+    }
+}

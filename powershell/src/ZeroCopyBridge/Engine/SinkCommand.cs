@@ -1,0 +1,21 @@
+using System.Management.Automation;
+
+namespace ZeroCopyBridge.Engine;
+
+/// <summary>Ends a pipeline: what a command puts out goes to the formatter at once.</summary>
+[Cmdlet("Write", "ZeroCopySink")]
+internal sealed class SinkCommand : PSCmdlet
+{
+    public static readonly CmdletInfo Info = new("Write-ZeroCopySink", typeof(SinkCommand));
+
+    [Parameter(Mandatory = true)]
+    public CommandRunner Runner { get; set; } = null!;
+
+    [Parameter(ValueFromPipeline = true)]
+    [AllowNull]
+    [AllowEmptyString]
+    [AllowEmptyCollection]
+    public object? InputObject { get; set; }
+
+    protected override void ProcessRecord() => Runner.Accept(InputObject);
+}

@@ -1,0 +1,81 @@
+using System;
+
+namespace ZeroCopyBridge.Native;
+
+/// <summary>This process's connection to the program that started it.</summary>
+internal sealed unsafe class AgentConnection : IDisposable
+{
+    private const int HungUp = 129; // 128 + SIGHUP, as a shell says it
+
+    private readonly AgentHandle _handle;
+
+    private AgentConnection(AgentHandle handle) => _handle = handle;
+
+    public int Width => (int)NativeMethods.zcb_agent_width(_handle);
+
+    /// <param name="engineVersion">PowerShell's version, such as 7.6.9.</param>
+    /// <exception cref="ZcbException">This process was not started by libzcb, or the two versions don't fit.</exception>
+    public static AgentConnection Open(string engineVersion)
+    {
+        ZcbError error = NativeMethods.zcb_agent_open(engineVersion, out nint agent, out ZcbDetail why);
+        return error == ZcbError.Ok
+            ? new AgentConnection(new AgentHandle(agent))
+            : throw new ZcbException("connecting to the program that started this engine", error, NativeText.Of(in why));
+    }
+
+    /// <summary>Waits for the next command; its text lies in native memory until the next call.</summary>
+    public ZcbError Next(out ZcbCommand command, CancelSource waitUntil)
+    {
+        ZcbWait wait = waitUntil.Wait;
+        return NativeMethods.zcb_agent_next(_handle, out command, &wait);
+    }
+
+    public ZcbError Listen(out ZcbUrgent request, out ulong id) =>
+        NativeMethods.zcb_agent_listen(_handle, out request, out id, null);
+
+    /// <summary>Sends text ahead of the completion of a command; <paramref name="fields"/> point into pinned memory.</summary>
+    public ZcbError Output(ulong id, ref ZcbFields fields)
+    {
+        fixed (ZcbFields* pointer = &fields)
+        {
+            return NativeMethods.zcb_agent_output(_handle, id, pointer);
+        }
+    }
+
+    public ZcbError Complete(in ZcbResult result) => NativeMethods.zcb_agent_complete(_handle, in result);
+
+    /// <summary>The channel of a bridge; null when the bridge was closed.</summary>
+    /// <exception cref="ZcbException">The channel can't be opened.</exception>
+    public Channel? OpenChannel(uint number)
+    {
+        ZcbError error = NativeMethods.zcb_agent_channel(_handle, number, out nint channel);
+        return error switch
+        {
+            ZcbError.Ok => new Channel(channel),
+            ZcbError.NotFound => null,
+            _ => throw new ZcbException("opening the bridge's channel", error),
+        };
+    }
+
+    public void ForgetChannel(uint number) => NativeMethods.zcb_agent_forget_channel(_handle, number);
+
+    /// <summary>Reads what was written past <see cref="Console"/> to the process's own output; 0 when there is nothing.</summary>
+    /// <param name="stream">1 for standard output, 2 for standard error.</param>
+    /// <param name="buffer">Takes the bytes.</param>
+    public int ReadConsole(int stream, Span<byte> buffer)
+    {
+        fixed (byte* bytes = buffer)
+        {
+            ZcbError error = NativeMethods.zcb_agent_console(_handle, stream, bytes, (nuint)buffer.Length, out nuint count);
+            return error == ZcbError.Ok ? (int)count : 0;
+        }
+    }
+
+    /// <summary>Waits until the program has ended.</summary>
+    public void AwaitProgramEnd() => NativeMethods.zcb_agent_wait_program(_handle, null);
+
+    /// <summary>Ends this process at once: the program that it serves is gone.</summary>
+    public static void EndProcess() => NativeMethods.zcb_agent_end_process(HungUp);
+
+    public void Dispose() => _handle.Dispose();
+}

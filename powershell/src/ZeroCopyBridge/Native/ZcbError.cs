@@ -1,0 +1,19 @@
+namespace ZeroCopyBridge.Native;
+
+/// <summary>The error numbers of zcb.h that this module tells apart.</summary>
+internal enum ZcbError
+{
+    Ok = 0,
+    Timeout = 1,
+    Cancelled = 2,
+    Interrupted = 3,
+    Closed = 4,
+    PeerClosed = 5,
+    PeerGone = 6,
+    Protocol = 7,
+    Aborted = 8,
+    TooLarge = 9,
+    NoMemory = 10,
+    NotFound = 14,
+    Refused = 17,
+}
