@@ -1,0 +1,101 @@
+/* libzcb's errors as Python exceptions. */
+#include "native.h"
+
+PyDoc_STRVAR(error_doc,
+             "A libzcb error: its number `code`, its name `name` (\"ZCB_ERR_PEER_GONE\"), and for\n"
+             "ZCB_ERR_REFUSED the id of the posted receive that failed, `refused_by`.");
+
+PyObject *native_error_create(void)
+{
+    PyObject *defaults = Py_BuildValue("{s:i,s:s,s:i}", "code", 0, "name", "", "refused_by", 0);
+    if (!defaults)
+        return NULL;
+    PyObject *type = PyErr_NewExceptionWithDoc("virtualshell._native.Error", error_doc,
+                                               PyExc_RuntimeError, defaults);
+    Py_DECREF(defaults);
+    return type;
+}
+
+/* "doing: sentence: detail". A detail may have been cut within a character, which %s replaces. */
+static PyObject *describe(const char *doing, zcb_error error, const char *detail)
+{
+    bool more = detail && *detail;
+    return PyUnicode_FromFormat("%s%s%s%s%s", doing ? doing : "", doing ? ": " : "",
+                                zcb_error_text(error), more ? ": " : "", more ? detail : "");
+}
+
+static bool set_attributes(PyObject *exception, zcb_error error, uint64_t refused_by)
+{
+    PyObject *attributes = PyObject_GetAttrString(exception, "__dict__");
+    PyObject *values =
+        Py_BuildValue("{s:i,s:s,s:K}", "code", (int)error, "name", zcb_error_name(error),
+                      "refused_by", (unsigned long long)refused_by);
+    bool set = attributes && values && PyDict_Update(attributes, values) == 0;
+    Py_XDECREF(values);
+    Py_XDECREF(attributes);
+    return set;
+}
+
+static void set_error(native_state *state, zcb_error error, PyObject *text, uint64_t refused_by)
+{
+    PyObject *exception = PyObject_CallFunctionObjArgs(state->error, text, NULL);
+    if (exception && set_attributes(exception, error, refused_by))
+        PyErr_SetObject(state->error, exception);
+    Py_XDECREF(exception);
+}
+
+static void set_exception(native_state *state, zcb_error error, PyObject *text, uint64_t refused_by)
+{
+    switch (error) {
+    case ZCB_ERR_TIMEOUT:
+        PyErr_SetObject(PyExc_TimeoutError, text);
+        break;
+    case ZCB_ERR_NO_MEMORY:
+        PyErr_SetObject(PyExc_MemoryError, text);
+        break;
+    case ZCB_ERR_INVALID:
+        PyErr_SetObject(PyExc_ValueError, text);
+        break;
+    default:
+        set_error(state, error, text, refused_by);
+    }
+}
+
+PyObject *native_raise_in(native_state *state, const char *doing, zcb_error error,
+                          const char *detail)
+{
+    /* A signal handler's exception goes first. */
+    if (PyErr_Occurred())
+        return NULL;
+    PyObject *text = describe(doing, error, detail);
+    if (text)
+        set_exception(state, error, text, 0);
+    Py_XDECREF(text);
+    return NULL;
+}
+
+PyObject *native_raise(native_state *state, zcb_error error, const char *detail)
+{
+    return native_raise_in(state, NULL, error, detail);
+}
+
+PyObject *native_raise_refused(native_state *state, uint64_t id)
+{
+    PyObject *text = PyUnicode_FromString(zcb_error_text(ZCB_ERR_REFUSED));
+    if (text)
+        set_error(state, ZCB_ERR_REFUSED, text, id);
+    Py_XDECREF(text);
+    return NULL;
+}
+
+PyObject *native_raise_timeout(PyObject *what, double seconds, const char *advice)
+{
+    char *number = PyOS_double_to_string(seconds, 'g', 6, 0, NULL);
+    if (what && number)
+        PyErr_Format(PyExc_TimeoutError, "%U within %s s. %s", what, number, advice);
+    else if (!PyErr_Occurred())
+        PyErr_NoMemory();
+    PyMem_Free(number);
+    Py_XDECREF(what);
+    return NULL;
+}

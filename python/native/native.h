@@ -1,0 +1,179 @@
+/*
+ * virtualshell._native: libzcb's sessions, bridges, results and leases as Python objects.
+ *
+ * Conventions
+ *   Exceptions  A function that returns bool or a pointer has set a Python exception when it returns
+ *               false or NULL.
+ *   The GIL     is released around every libzcb call that may take a lock, not only around those
+ *               that wait: a waiting thread may hold that lock when a signal makes it ask for the
+ *               GIL (native_wait).
+ *   Lifetime    X_close of libzcb runs at any time, X_free in tp_dealloc only: a method that is
+ *               running holds a reference to its object.
+ *   State       An object keeps its type alive and the type its module, so the pointer to the
+ *               module's state that an object holds is good as long as the object.
+ */
+#ifndef NATIVE_H
+#define NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <zcb/zcb.h>
+
+#if PY_VERSION_HEX < 0x030C0000
+#include <structmember.h>
+#define Py_T_BOOL T_BOOL
+#define Py_T_UINT T_UINT
+#define Py_T_PYSSIZET T_PYSSIZET
+#define Py_READONLY READONLY
+#endif
+
+#if PY_VERSION_HEX < 0x030A0000
+#define Py_TPFLAGS_IMMUTABLETYPE 0UL
+#define Py_TPFLAGS_DISALLOW_INSTANTIATION 0UL
+#endif
+
+/* Function pointers as the API's tables want them, without a pedantic compiler's complaint. */
+#define NATIVE_SLOT(function) ((void *)(uintptr_t)(function))
+#define NATIVE_METHOD(function) ((PyCFunction)(void (*)(void))(function))
+
+typedef struct native_state {
+    PyTypeObject *bridge;
+    PyTypeObject *clixml;
+    PyTypeObject *lease;
+    PyTypeObject *result;
+    PyTypeObject *session;
+    PyObject *error;
+} native_state;
+
+typedef struct SessionObject {
+    PyObject_HEAD native_state *state;
+    zcb_session *session;
+    PyObject *weak_references;
+} SessionObject;
+
+extern PyType_Spec native_bridge_spec;
+extern PyType_Spec native_clixml_spec;
+extern PyType_Spec native_lease_spec;
+extern PyType_Spec native_result_spec;
+extern PyType_Spec native_session_spec;
+
+/* ---------------------------------------------------------------- arguments */
+
+#define NATIVE_MOST_PARAMETERS 3
+
+/* The parameters of a method; the first `required` have no default. */
+typedef struct native_signature {
+    const char *function;
+    Py_ssize_t required;
+    Py_ssize_t count;
+    const char *names[NATIVE_MOST_PARAMETERS];
+} native_signature;
+
+/* Sorts the arguments of a METH_FASTCALL | METH_KEYWORDS call into `values`, borrowed; NULL for one
+ * that is not given. */
+bool native_arguments(const native_signature *signature, PyObject *const *args, Py_ssize_t count,
+                      PyObject *keywords, PyObject *values[NATIVE_MOST_PARAMETERS]);
+/* The UTF-8 of a str; lives as long as the str. */
+const char *native_text(PyObject *value, const char *name, size_t *bytes);
+bool native_unsigned(PyObject *value, const char *name, uint64_t least, uint64_t most,
+                     uint64_t *number);
+/* Seconds; infinity for NULL, None and inf. */
+bool native_timeout(PyObject *value, const char *name, double *seconds);
+/* As native_timeout, but None is a TypeError; NULL gives `otherwise`. */
+bool native_seconds(PyObject *value, const char *name, double otherwise, double *seconds);
+
+/* The environment of a session: what zcb_session_options wants and the objects that hold it. */
+typedef struct native_environment {
+    const char **entries; /* NULL-terminated; NULL for none */
+    PyObject *owner;
+} native_environment;
+
+/* From a mapping of names to values or None, which removes the name; or from None. */
+bool native_environment_make(PyObject *mapping, native_environment *environment);
+void native_environment_free(native_environment *environment);
+
+/* ---------------------------------------------------------------- waiting */
+
+int64_t native_timeout_ms(double seconds);
+/* As native_timeout_ms, but infinity is a number too. */
+int64_t native_grace_ms(double seconds);
+int64_t native_deadline_ns(double seconds);
+
+/* A stretch without the GIL. On the main thread signal handlers run in it; the exception that one
+ * raises is set when the call comes back with ZCB_ERR_INTERRUPTED. */
+typedef struct native_wait {
+    zcb_wait wait;
+    PyThreadState *thread;
+    bool raised;                     /* a handler has */
+    const void *turn;                /* stands for what the call waits in line for */
+    const struct native_wait *outer; /* the wait whose signal handler makes this one */
+} native_wait;
+
+bool native_wait_setup(void);
+/* Releases the GIL. `wait` must stay where it is until native_wait_end. */
+bool native_wait_begin(native_wait *wait, const void *turn, int64_t deadline_ns);
+/* Takes the GIL in between, and releases it again. */
+void native_wait_pause(native_wait *wait);
+void native_wait_resume(native_wait *wait);
+/* Takes the GIL. Gives back the error of the calls between, which is ZCB_ERR_INTERRUPTED if a handler
+ * has raised. */
+zcb_error native_wait_end(native_wait *wait, zcb_error error);
+
+/* ---------------------------------------------------------------- errors */
+
+PyObject *native_error_create(void);
+/* Raises what belongs to `error`, if nothing is raised yet; always returns NULL. `detail` may be
+ * NULL or empty. */
+PyObject *native_raise(native_state *state, zcb_error error, const char *detail);
+/* The same with a text in front. */
+PyObject *native_raise_in(native_state *state, const char *doing, zcb_error error,
+                          const char *detail);
+/* ZCB_ERR_REFUSED by this posted receive. */
+PyObject *native_raise_refused(native_state *state, uint64_t id);
+/* TimeoutError: what was waited for, "within N s", and what to do. Takes the reference to `what`,
+ * which may be NULL with an exception set. */
+PyObject *native_raise_timeout(PyObject *what, double seconds, const char *advice);
+
+/* ---------------------------------------------------------------- objects */
+
+/* Raises what belongs to `error`, with what ended the session where that is the reason. */
+PyObject *native_session_raise(SessionObject *self, zcb_error error);
+/* tp_traverse of objects that refer to their type only. */
+int native_traverse_type(PyObject *self, visitproc visit, void *arg);
+
+/* Takes the result, also on failure. */
+PyObject *native_result_wrap(native_state *state, zcb_result *result);
+
+/* A CliXml of `bytes` bytes that are not set yet. */
+PyObject *native_clixml_allocate(native_state *state, Py_ssize_t bytes);
+
+/* A received message: a lease, or a private copy from PyMem_RawMalloc. */
+typedef struct native_block {
+    zcb_lease *lease;
+    void *copy;
+    size_t bytes;
+} native_block;
+
+/* Takes the block, also on failure. */
+PyObject *native_lease_wrap(native_state *state, uint32_t kind, native_block *block);
+/* Needs no GIL. */
+void native_block_free(native_block *block);
+/* The kind of a Lease, or 0 for another object. */
+uint32_t native_lease_kind(native_state *state, PyObject *object);
+
+/* What is to be sent: the buffer is exported until native_payload_release. */
+typedef struct native_payload {
+    Py_buffer view;
+    uint32_t kind;
+} native_payload;
+
+/* `kind` as Bridge.send takes it; NULL for what the object remembers. */
+bool native_payload_acquire(native_state *state, PyObject *data, PyObject *kind,
+                            native_payload *payload);
+void native_payload_release(native_payload *payload);
+
+#endif

@@ -1,0 +1,120 @@
+/* Result: a finished command. Its text is decoded when it is asked for. */
+#include "native.h"
+
+typedef struct ResultObject {
+    PyObject_HEAD zcb_result *result;
+    PyObject *text[ZCB_FIELDS]; /* NULL until first asked for */
+} ResultObject;
+
+PyObject *native_result_wrap(native_state *state, zcb_result *result)
+{
+    ResultObject *self = PyObject_New(ResultObject, state->result);
+    if (!self) {
+        zcb_result_free(result);
+        return NULL;
+    }
+    self->result = result;
+    memset(self->text, 0, sizeof self->text);
+    return (PyObject *)self;
+}
+
+static void result_dealloc(PyObject *object)
+{
+    ResultObject *self = (ResultObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    for (int i = 0; i < ZCB_FIELDS; i++)
+        Py_XDECREF(self->text[i]);
+    zcb_result_free(self->result);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static const zcb_result *result_of(PyObject *self)
+{
+    return ((ResultObject *)self)->result;
+}
+
+static PyObject *get_id(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(result_of(self)->id);
+}
+
+static PyObject *get_op(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLong(result_of(self)->op);
+}
+
+static PyObject *get_status(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLong(result_of(self)->status);
+}
+
+static PyObject *get_success(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(result_of(self)->success);
+}
+
+static PyObject *get_refused(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(result_of(self)->refused);
+}
+
+static PyObject *get_exit_code(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLong(result_of(self)->exit_code);
+}
+
+static PyObject *get_execution_ns(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLongLong(result_of(self)->execution_ns);
+}
+
+/* The closure is the field's number. */
+static PyObject *get_text(PyObject *object, void *closure)
+{
+    ResultObject *self = (ResultObject *)object;
+    uintptr_t field = (uintptr_t)closure;
+    if (!self->text[field]) {
+        zcb_text text = self->result->field[field];
+        self->text[field] = PyUnicode_DecodeUTF8(text.text, (Py_ssize_t)text.bytes, "replace");
+    }
+    Py_XINCREF(self->text[field]);
+    return self->text[field];
+}
+
+#define FIELD(number) ((void *)(uintptr_t)(number))
+
+static PyGetSetDef result_getset[] = {
+    {"id", get_id, NULL, "The command's id.", NULL},
+    {"op", get_op, NULL, "What the command was: OP_RUN, OP_RECEIVE or OP_SEND.", NULL},
+    {"status", get_status, NULL, "How it ended: one of STATUS_*.", NULL},
+    {"success", get_success, NULL, "`$?` as at a prompt; of a transfer: it arrived.", NULL},
+    {"refused", get_refused, NULL, "A receive that failed and took no message.", NULL},
+    {"exit_code", get_exit_code, NULL, "The last native exit code, else 0 or 1.", NULL},
+    {"execution_ns", get_execution_ns, NULL, "Time the engine spent on it.", NULL},
+    {"out", get_text, NULL, "What `pwsh` would print.", FIELD(ZCB_FIELD_OUT)},
+    {"err", get_text, NULL, "Errors.", FIELD(ZCB_FIELD_ERR)},
+    {"warning", get_text, NULL, "Warnings.", FIELD(ZCB_FIELD_WARNING)},
+    {"verbose", get_text, NULL, "Verbose messages.", FIELD(ZCB_FIELD_VERBOSE)},
+    {"debug", get_text, NULL, "Debug messages.", FIELD(ZCB_FIELD_DEBUG)},
+    {"information", get_text, NULL, "Information messages.", FIELD(ZCB_FIELD_INFORMATION)},
+    {"progress", get_text, NULL, "Progress records.", FIELD(ZCB_FIELD_PROGRESS)},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyDoc_STRVAR(result_doc,
+             "A finished command. Text is decoded (UTF-8, errors=\"replace\") on first access.");
+
+static PyType_Slot result_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)result_doc},
+    {Py_tp_dealloc, NATIVE_SLOT(result_dealloc)},
+    {Py_tp_getset, result_getset},
+    {0, NULL},
+};
+
+PyType_Spec native_result_spec = {
+    .name = "virtualshell._native.Result",
+    .basicsize = sizeof(ResultObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = result_slots,
+};

@@ -1,0 +1,451 @@
+/* Session: a live PowerShell engine. */
+#include "native.h"
+
+#include <math.h>
+
+int native_traverse_type(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+/* ---------------------------------------------------------------- start and end */
+
+static void dispose(zcb_session *session)
+{
+    Py_BEGIN_ALLOW_THREADS zcb_session_close(session, 0);
+    zcb_session_free(session);
+    Py_END_ALLOW_THREADS
+}
+
+static PyObject *start(PyTypeObject *type, const zcb_session_options *options, double start_timeout)
+{
+    native_state *state = PyType_GetModuleState(type);
+    zcb_session *session;
+    zcb_detail why = {{0}};
+    zcb_error error;
+    Py_BEGIN_ALLOW_THREADS error = zcb_session_start(options, &session, &why);
+    Py_END_ALLOW_THREADS if (
+        error == ZCB_ERR_TIMEOUT &&
+        !PyErr_Occurred()) return native_raise_timeout(PyUnicode_FromFormat("PowerShell did not "
+                                                                            "start (%s)",
+                                                                            why.text),
+                                                       start_timeout,
+                                                       "Give it a longer start timeout.");
+    if (error)
+        return native_raise(state, error, why.text);
+    SessionObject *self = (SessionObject *)type->tp_alloc(type, 0);
+    if (!self) {
+        dispose(session);
+        return NULL;
+    }
+    self->state = state;
+    self->session = session;
+    return (PyObject *)self;
+}
+
+typedef struct start_arguments {
+    PyObject *engine; /* bytes, as the next two; NULL for None */
+    PyObject *module;
+    PyObject *working_directory;
+    PyObject *environment;   /* borrowed */
+    PyObject *width;         /* borrowed */
+    PyObject *start_timeout; /* borrowed */
+    PyObject *grace;         /* borrowed */
+} start_arguments;
+
+/* An "O&" converter: a path as bytes, or NULL for None. */
+static int convert_path(PyObject *value, void *address)
+{
+    PyObject **path = address;
+    if (!value) {
+        Py_CLEAR(*path);
+        return 1;
+    }
+    return value == Py_None ? Py_CLEANUP_SUPPORTED : PyUnicode_FSConverter(value, path);
+}
+
+static bool parse(PyObject *args, PyObject *keywords, start_arguments *given)
+{
+    static char *names[] = {"engine",      "module", "working_directory",
+                            "environment", "width",  "start_timeout",
+                            "grace",       NULL};
+    return PyArg_ParseTupleAndKeywords(args, keywords, "|$O&O&O&OOOO:Session", names, convert_path,
+                                       &given->engine, convert_path, &given->module, convert_path,
+                                       &given->working_directory, &given->environment,
+                                       &given->width, &given->start_timeout, &given->grace);
+}
+
+static const char *path_text(PyObject *path)
+{
+    return path ? PyBytes_AS_STRING(path) : NULL;
+}
+
+/* In options 0 means the default: here it means as short as can be. */
+static int64_t option_ms(int64_t milliseconds)
+{
+    return milliseconds ? milliseconds : 1;
+}
+
+static PyObject *start_with(PyTypeObject *type, const start_arguments *given)
+{
+    uint64_t width = 0;
+    double start_timeout = 60;
+    double grace;
+    if (given->width && !native_unsigned(given->width, "width", 1, INT32_MAX, &width))
+        return NULL;
+    if (given->start_timeout &&
+        !native_timeout(given->start_timeout, "start_timeout", &start_timeout))
+        return NULL;
+    if (!native_seconds(given->grace, "grace", 5, &grace))
+        return NULL;
+    native_environment environment;
+    if (!native_environment_make(given->environment, &environment))
+        return NULL;
+    const zcb_session_options options = {
+        .engine = path_text(given->engine),
+        .module = path_text(given->module),
+        .working_directory = path_text(given->working_directory),
+        .environment = environment.entries,
+        .width = (uint32_t)width,
+        .start_timeout_ms = option_ms(native_timeout_ms(start_timeout)),
+        .grace_ms = option_ms(native_grace_ms(grace)),
+    };
+    PyObject *self = start(type, &options, start_timeout);
+    native_environment_free(&environment);
+    return self;
+}
+
+static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    start_arguments given = {.environment = Py_None};
+    if (!parse(args, keywords, &given))
+        return NULL;
+    PyObject *self = start_with(type, &given);
+    Py_XDECREF(given.engine);
+    Py_XDECREF(given.module);
+    Py_XDECREF(given.working_directory);
+    return self;
+}
+
+static void session_dealloc(PyObject *object)
+{
+    SessionObject *self = (SessionObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->weak_references)
+        PyObject_ClearWeakRefs(object);
+    dispose(self->session);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(close_doc, "close($self, /, grace=2.0)\n--\n\n"
+                        "End the engine, which has `grace` seconds to do so by itself. Ends all\n"
+                        "waits; commands that are not done end as STATUS_LOST.");
+
+static PyObject *session_close(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                               PyObject *keywords)
+{
+    static const native_signature signature = {"close", 0, 1, {"grace"}};
+    PyObject *values[NATIVE_MOST_PARAMETERS];
+    double grace;
+    if (!native_arguments(&signature, args, count, keywords, values) ||
+        !native_seconds(values[0], "grace", 2, &grace))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS zcb_session_close(((SessionObject *)self)->session,
+                                             native_grace_ms(grace));
+    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
+/* ---------------------------------------------------------------- what it is */
+
+static bool is_alive(SessionObject *self, zcb_detail *why)
+{
+    bool alive;
+    why->text[0] = '\0';
+    Py_BEGIN_ALLOW_THREADS alive = zcb_session_alive(self->session, why);
+    Py_END_ALLOW_THREADS return alive;
+}
+
+PyObject *native_session_raise(SessionObject *self, zcb_error error)
+{
+    zcb_detail why = {{0}};
+    bool ended = error == ZCB_ERR_CLOSED || error == ZCB_ERR_PEER_CLOSED ||
+                 error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PROTOCOL;
+    if (ended && !PyErr_Occurred())
+        is_alive(self, &why);
+    return native_raise(self->state, error, why.text);
+}
+
+PyDoc_STRVAR(alive_doc, "alive($self, /)\n--\n\n"
+                        "Whether commands can be given, and if not, why: (bool, str).");
+
+static PyObject *session_alive(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    zcb_detail why;
+    bool alive = is_alive((SessionObject *)object, &why);
+    return Py_BuildValue("(ON)", alive ? Py_True : Py_False,
+                         PyUnicode_FromFormat("%s", alive ? "" : why.text));
+}
+
+static PyObject *get_pid(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLongLong(zcb_session_pid(((SessionObject *)self)->session));
+}
+
+static PyObject *get_version(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(zcb_session_version(((SessionObject *)self)->session));
+}
+
+static PyObject *get_engine(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyUnicode_DecodeFSDefault(zcb_session_engine(((SessionObject *)self)->session));
+}
+
+/* ---------------------------------------------------------------- commands */
+
+/* What run and submit have in common. */
+typedef struct command_arguments {
+    const char *text; /* the caller's */
+    size_t bytes;
+    uint32_t flags;
+    double timeout;
+} command_arguments;
+
+static bool parse_command(const native_signature *signature, PyObject *const *args,
+                          Py_ssize_t count, PyObject *keywords, command_arguments *command)
+{
+    PyObject *values[NATIVE_MOST_PARAMETERS];
+    if (!native_arguments(signature, args, count, keywords, values))
+        return false;
+    command->text = native_text(values[0], "text", &command->bytes);
+    if (!command->text || !native_timeout(values[1], "timeout", &command->timeout))
+        return false;
+    int local_scope = values[2] ? PyObject_IsTrue(values[2]) : 0;
+    command->flags = local_scope ? ZCB_COMMAND_LOCAL_SCOPE : 0;
+    return local_scope >= 0;
+}
+
+PyDoc_STRVAR(run_doc, "run($self, /, text, timeout=None, local_scope=False)\n--\n\n"
+                      "Run a command and wait for its Result. A timeout stops the command; its\n"
+                      "result then has STATUS_TIMED_OUT and what it had put out.");
+
+static PyObject *session_run(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                             PyObject *keywords)
+{
+    static const native_signature signature = {"run", 1, 3, {"text", "timeout", "local_scope"}};
+    SessionObject *self = (SessionObject *)object;
+    command_arguments command;
+    if (!parse_command(&signature, args, count, keywords, &command))
+        return NULL;
+    zcb_result *result = NULL;
+    native_wait wait;
+    /* libzcb ends the command when its time is over, so the wait itself needs no limit. */
+    if (!native_wait_begin(&wait, self, ZCB_NEVER))
+        return NULL;
+    zcb_error error = zcb_session_run(self->session, command.text, command.bytes, command.flags,
+                                      native_timeout_ms(command.timeout), &result, &wait.wait);
+    error = native_wait_end(&wait, error);
+    if (!error)
+        return native_result_wrap(self->state, result);
+    if (result)
+        zcb_result_free(result); /* a handler has raised meanwhile */
+    if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
+        return native_raise_timeout(PyUnicode_FromString("Timeout running a command: no result"),
+                                    command.timeout, "Give it a longer timeout.");
+    return native_session_raise(self, error);
+}
+
+PyDoc_STRVAR(submit_doc, "submit($self, /, text, timeout=None, local_scope=False)\n--\n\n"
+                         "Queue a command whose result `next` or `wait` gives. Returns its id.");
+
+static PyObject *session_submit(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                                PyObject *keywords)
+{
+    static const native_signature signature = {"submit", 1, 3, {"text", "timeout", "local_scope"}};
+    SessionObject *self = (SessionObject *)object;
+    command_arguments given;
+    if (!parse_command(&signature, args, count, keywords, &given))
+        return NULL;
+    zcb_command command = {
+        .op = ZCB_OP_RUN,
+        .flags = given.flags | ZCB_COMMAND_NOTIFY,
+        .text = given.text,
+        .text_bytes = given.bytes,
+    };
+    native_wait wait;
+    if (!native_wait_begin(&wait, self, native_deadline_ns(given.timeout)))
+        return NULL;
+    zcb_error error =
+        zcb_session_submit(self->session, &command, native_timeout_ms(given.timeout), &wait.wait);
+    error = native_wait_end(&wait, error);
+    if (!error)
+        return PyLong_FromUnsignedLongLong(command.id);
+    if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
+        return native_raise_timeout(
+            PyUnicode_FromString("Timeout queueing a command: no room behind those that wait"),
+            given.timeout, "Take the results of some first, or give it a longer timeout.");
+    return native_session_raise(self, error);
+}
+
+/* ---------------------------------------------------------------- results */
+
+PyDoc_STRVAR(wait_doc, "wait($self, /, id, timeout=None)\n--\n\n"
+                       "The Result of one command; None when another thread has taken it.\n"
+                       "TimeoutError: it is still pending, wait again.");
+
+static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                              PyObject *keywords)
+{
+    static const native_signature signature = {"wait", 1, 2, {"id", "timeout"}};
+    SessionObject *self = (SessionObject *)object;
+    PyObject *values[NATIVE_MOST_PARAMETERS];
+    uint64_t id;
+    double timeout;
+    if (!native_arguments(&signature, args, count, keywords, values) ||
+        !native_unsigned(values[0], "id", 0, UINT64_MAX, &id) ||
+        !native_timeout(values[1], "timeout", &timeout))
+        return NULL;
+    zcb_result *result = NULL;
+    native_wait wait;
+    if (!native_wait_begin(&wait, self, native_deadline_ns(timeout)))
+        return NULL;
+    zcb_error error = zcb_session_wait(self->session, id, &result, &wait.wait);
+    error = native_wait_end(&wait, error);
+    if (!error)
+        return native_result_wrap(self->state, result);
+    if (result)
+        zcb_result_free(result); /* a handler has raised meanwhile */
+    if (error == ZCB_ERR_NOT_FOUND && !PyErr_Occurred())
+        Py_RETURN_NONE;
+    if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
+        return native_raise_timeout(
+            PyUnicode_FromFormat("Timeout waiting for command %llu: it was not done",
+                                 (unsigned long long)id),
+            timeout, "It goes on: wait again with a longer timeout, or stop it.");
+    return native_session_raise(self, error);
+}
+
+PyDoc_STRVAR(next_doc,
+             "next($self, /)\n--\n\n"
+             "The next Result that no `wait` waits for; None once the session has ended.");
+
+static PyObject *session_next(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    SessionObject *self = (SessionObject *)object;
+    zcb_result *result = NULL;
+    native_wait wait;
+    if (!native_wait_begin(&wait, self, ZCB_NEVER))
+        return NULL;
+    zcb_error error = zcb_session_next(self->session, &result, &wait.wait);
+    error = native_wait_end(&wait, error);
+    if (!error)
+        return native_result_wrap(self->state, result);
+    if (result)
+        zcb_result_free(result); /* a handler has raised meanwhile */
+    if (error == ZCB_ERR_CLOSED && !PyErr_Occurred())
+        Py_RETURN_NONE;
+    return native_session_raise(self, error);
+}
+
+PyDoc_STRVAR(stop_doc, "stop($self, /, id)\n--\n\n"
+                       "Stop a command; False when it is not pending.");
+
+static PyObject *session_stop(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                              PyObject *keywords)
+{
+    static const native_signature signature = {"stop", 1, 1, {"id"}};
+    SessionObject *self = (SessionObject *)object;
+    PyObject *values[NATIVE_MOST_PARAMETERS];
+    uint64_t id;
+    if (!native_arguments(&signature, args, count, keywords, values) ||
+        !native_unsigned(values[0], "id", 0, UINT64_MAX, &id))
+        return NULL;
+    zcb_error error;
+    Py_BEGIN_ALLOW_THREADS error = zcb_session_stop(self->session, id);
+    Py_END_ALLOW_THREADS if (error &&
+                             error != ZCB_ERR_NOT_FOUND) return native_session_raise(self, error);
+    return PyBool_FromLong(error == ZCB_OK);
+}
+
+PyDoc_STRVAR(ping_doc, "ping($self, /, timeout=None)\n--\n\n"
+                       "Ask the engine's listener for an answer, also while a command runs.");
+
+static PyObject *session_ping(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                              PyObject *keywords)
+{
+    static const native_signature signature = {"ping", 0, 1, {"timeout"}};
+    SessionObject *self = (SessionObject *)object;
+    PyObject *values[NATIVE_MOST_PARAMETERS];
+    double timeout;
+    if (!native_arguments(&signature, args, count, keywords, values) ||
+        !native_timeout(values[0], "timeout", &timeout))
+        return NULL;
+    native_wait wait;
+    if (!native_wait_begin(&wait, &self->session, native_deadline_ns(timeout)))
+        return NULL;
+    zcb_error error = zcb_session_ping(self->session, &wait.wait);
+    error = native_wait_end(&wait, error);
+    if (!error)
+        Py_RETURN_NONE;
+    if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
+        return native_raise_timeout(
+            PyUnicode_FromString("Timeout waiting for PowerShell: no answer"), timeout,
+            "Give it a longer timeout; an engine that never "
+            "answers has to be ended with close().");
+    return native_session_raise(self, error);
+}
+
+/* ---------------------------------------------------------------- the type */
+
+static PyMethodDef session_methods[] = {
+    {"alive", session_alive, METH_NOARGS, alive_doc},
+    {"close", NATIVE_METHOD(session_close), METH_FASTCALL | METH_KEYWORDS, close_doc},
+    {"next", session_next, METH_NOARGS, next_doc},
+    {"ping", NATIVE_METHOD(session_ping), METH_FASTCALL | METH_KEYWORDS, ping_doc},
+    {"run", NATIVE_METHOD(session_run), METH_FASTCALL | METH_KEYWORDS, run_doc},
+    {"stop", NATIVE_METHOD(session_stop), METH_FASTCALL | METH_KEYWORDS, stop_doc},
+    {"submit", NATIVE_METHOD(session_submit), METH_FASTCALL | METH_KEYWORDS, submit_doc},
+    {"wait", NATIVE_METHOD(session_wait), METH_FASTCALL | METH_KEYWORDS, wait_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef session_getset[] = {
+    {"engine", get_engine, NULL, "The engine's path.", NULL},
+    {"pid", get_pid, NULL, "The engine's process id.", NULL},
+    {"version", get_version, NULL, "The engine's version.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef session_members[] = {
+    {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(SessionObject, weak_references), Py_READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(session_doc,
+             "Session(*, engine=None, module=None, working_directory=None, environment=None,\n"
+             "        width=120, start_timeout=60.0, grace=5.0)\n--\n\n"
+             "A live PowerShell engine. Timeouts are seconds; None waits without limit. Waits\n"
+             "release the GIL and are ended by signal handlers that raise. All methods may be\n"
+             "called from any thread.");
+
+static PyType_Slot session_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)session_doc},
+    {Py_tp_new, NATIVE_SLOT(session_new)},
+    {Py_tp_dealloc, NATIVE_SLOT(session_dealloc)},
+    {Py_tp_traverse, NATIVE_SLOT(native_traverse_type)},
+    {Py_tp_methods, session_methods},
+    {Py_tp_getset, session_getset},
+    {Py_tp_members, session_members},
+    {0, NULL},
+};
+
+PyType_Spec native_session_spec = {
+    .name = "virtualshell._native.Session",
+    .basicsize = sizeof(SessionObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = session_slots,
+};

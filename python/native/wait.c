@@ -1,0 +1,123 @@
+/* Waiting without the GIL: deadlines, and Python's signal handlers on the main thread. */
+#include "native.h"
+
+#include <math.h>
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+/* Beyond this a timeout is none: 68 years, far inside the range of int64_t nanoseconds. */
+#define MOST_SECONDS 2147483647.0
+
+/* Only the main thread runs signal handlers, so only its waits stop for them. One for the process, not
+ * for the module: the main thread is the same for all interpreters. */
+static unsigned long main_thread;
+
+/* The waits that the main thread is in: more than one when a signal handler waits in turn. Only the
+ * main thread touches it. */
+static const native_wait *main_waits;
+
+int64_t native_grace_ms(double seconds)
+{
+    return (int64_t)ceil((seconds > MOST_SECONDS ? MOST_SECONDS : seconds) * 1e3);
+}
+
+int64_t native_timeout_ms(double seconds)
+{
+    return seconds > MOST_SECONDS ? ZCB_FOREVER : (int64_t)ceil(seconds * 1e3);
+}
+
+int64_t native_deadline_ns(double seconds)
+{
+    if (seconds > MOST_SECONDS)
+        return ZCB_NEVER;
+    return seconds > 0 ? zcb_now_ns() + (int64_t)ceil(seconds * 1e9) : 0;
+}
+
+/* In a forked child the thread that called fork() is the main thread. */
+static void set_main_thread(void)
+{
+    main_thread = PyThread_get_thread_ident();
+}
+
+static bool find_main_thread(void)
+{
+    PyObject *threading = PyImport_ImportModule("threading");
+    PyObject *thread = threading ? PyObject_CallMethod(threading, "main_thread", NULL) : NULL;
+    PyObject *ident = thread ? PyObject_GetAttrString(thread, "ident") : NULL;
+    if (ident)
+        main_thread = PyLong_AsUnsignedLongMask(ident);
+    Py_XDECREF(ident);
+    Py_XDECREF(thread);
+    Py_XDECREF(threading);
+    return !PyErr_Occurred();
+}
+
+bool native_wait_setup(void)
+{
+    if (main_thread)
+        return true;
+#ifndef _WIN32
+    if (pthread_atfork(NULL, NULL, set_main_thread)) {
+        PyErr_NoMemory();
+        return false;
+    }
+#endif
+    return find_main_thread();
+}
+
+/* The callback of zcb_wait: a handler that raises ends the wait. */
+static int run_signal_handlers(void *arg)
+{
+    native_wait *wait = arg;
+    if (!wait->raised) {
+        PyEval_RestoreThread(wait->thread);
+        wait->raised = PyErr_CheckSignals() < 0;
+        wait->thread = PyEval_SaveThread();
+    }
+    return wait->raised;
+}
+
+/* A signal handler that waits for the turn which its own thread has would wait forever. */
+static bool begin_on_main(native_wait *wait)
+{
+    for (const native_wait *outer = main_waits; outer; outer = outer->outer) {
+        if (outer->turn == wait->turn) {
+            PyErr_SetString(PyExc_RuntimeError, "a signal handler cannot wait here: the call that "
+                                                "it has interrupted waits in the same place");
+            return false;
+        }
+    }
+    wait->wait.interrupted = run_signal_handlers;
+    wait->outer = main_waits;
+    main_waits = wait;
+    return true;
+}
+
+bool native_wait_begin(native_wait *wait, const void *turn, int64_t deadline_ns)
+{
+    *wait = (native_wait){.wait = {.deadline_ns = deadline_ns, .arg = wait}, .turn = turn};
+    if (PyThread_get_thread_ident() == main_thread && !begin_on_main(wait))
+        return false;
+    wait->thread = PyEval_SaveThread();
+    return true;
+}
+
+void native_wait_pause(native_wait *wait)
+{
+    PyEval_RestoreThread(wait->thread);
+}
+
+void native_wait_resume(native_wait *wait)
+{
+    wait->thread = PyEval_SaveThread();
+}
+
+zcb_error native_wait_end(native_wait *wait, zcb_error error)
+{
+    PyEval_RestoreThread(wait->thread);
+    if (wait->wait.interrupted)
+        main_waits = wait->outer;
+    return !error && wait->raised ? ZCB_ERR_INTERRUPTED : error;
+}

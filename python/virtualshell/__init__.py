@@ -1,0 +1,48 @@
+"""Python and PowerShell hand each other data through shared memory.
+
+    from virtualshell import Shell
+    from virtualshell.zero_copy_bridge_shell import ZeroCopyBridge
+
+`Shell` is a live PowerShell session, `ZeroCopyBridge` a channel of it for data of any size.
+"""
+
+from ._native import VERSION as __version__
+from ._native import CliXml
+from .errors import (
+    ChannelError,
+    ExecutionError,
+    ExecutionTimeoutError,
+    PowerShellNotFoundError,
+    SessionLostError,
+    StartError,
+    StartTimeoutError,
+    TransferError,
+    TransferTimeoutError,
+    TransferTooLargeError,
+    VirtualShellError,
+)
+from .futures import CommandFuture, TransferFuture
+from .results import CommandResult
+from .shell import Shell
+from .zero_copy_bridge_shell import ZeroCopyBridge
+
+__all__ = [
+    "ChannelError",
+    "CliXml",
+    "CommandFuture",
+    "CommandResult",
+    "ExecutionError",
+    "ExecutionTimeoutError",
+    "PowerShellNotFoundError",
+    "SessionLostError",
+    "Shell",
+    "StartError",
+    "StartTimeoutError",
+    "TransferError",
+    "TransferFuture",
+    "TransferTimeoutError",
+    "TransferTooLargeError",
+    "VirtualShellError",
+    "ZeroCopyBridge",
+    "__version__",
+]

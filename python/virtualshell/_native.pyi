@@ -1,0 +1,123 @@
+"""The CPython extension: libzcb's sessions and bridges as Python objects. Internal; use `virtualshell`."""
+
+from typing import Any, Final, List, Mapping, Optional, Sequence, Tuple, Type, final
+
+VERSION: Final[str]
+OP_RUN: Final[int]
+OP_RECEIVE: Final[int]
+OP_SEND: Final[int]
+STATUS_DONE: Final[int]
+STATUS_STOPPED: Final[int]
+STATUS_TIMED_OUT: Final[int]
+STATUS_EXITED: Final[int]
+STATUS_LOST: Final[int]
+KIND_BYTES: Final[int]
+KIND_CLIXML: Final[int]
+KIND_ERROR: Final[int]
+
+class Error(RuntimeError):
+    """A libzcb error. `code` is its number, `name` its name ("ZCB_ERR_PEER_GONE"), str() its sentence and
+    detail. Timeouts raise the built-in TimeoutError instead; memory and argument errors MemoryError and
+    ValueError; a signal handler's exception (KeyboardInterrupt) passes through."""
+
+    code: int
+    name: str
+    refused_by: int  # ZCB_ERR_REFUSED: the id of the posted receive that failed, else 0
+
+class CliXml(bytes):
+    """A serialized PowerShell object, as `receive` returns it; sent back it becomes an object again."""
+
+@final
+class Result:
+    """A finished command. Text fields are decoded (UTF-8, errors="replace") on first access."""
+
+    id: int
+    op: int
+    status: int
+    success: bool
+    refused: bool
+    exit_code: int
+    execution_ns: int
+    @property
+    def out(self) -> str: ...
+    @property
+    def err(self) -> str: ...
+    @property
+    def warning(self) -> str: ...
+    @property
+    def verbose(self) -> str: ...
+    @property
+    def debug(self) -> str: ...
+    @property
+    def information(self) -> str: ...
+    @property
+    def progress(self) -> str: ...
+
+@final
+class Lease:
+    """A received message held in place, or its private copy: a read-only buffer. memoryview(lease).obj is
+    the lease, so a view that is sent back remembers its kind."""
+
+    kind: int
+    in_place: bool  # False: it did not fit in the frame and is a private copy
+    def __buffer__(self, flags: int) -> memoryview: ...
+    def __len__(self) -> int: ...
+
+@final
+class Session:
+    """timeout and deadline arguments are seconds; None waits without limit. Waits release the GIL and are
+    ended by signal handlers that raise. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        engine: Optional[str] = None,
+        module: Optional[str] = None,
+        working_directory: Optional[str] = None,
+        environment: Optional[Mapping[str, Optional[str]]] = None,
+        width: int = 120,
+        start_timeout: float = 60.0,
+        grace: float = 5.0,
+    ) -> None: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def engine(self) -> str: ...
+    def alive(self) -> Tuple[bool, str]:
+        """Whether commands can be given, and if not, why."""
+    def run(self, text: str, timeout: Optional[float] = None, local_scope: bool = False) -> Result:
+        """Submit and wait: the hot path, one call."""
+    def submit(self, text: str, timeout: Optional[float] = None, local_scope: bool = False) -> int:
+        """Queue a command whose result `next` or `wait` gives. Returns its id."""
+    def wait(self, id: int, timeout: Optional[float] = None) -> Optional[Result]:
+        """The result of one command; None when another thread has taken it. TimeoutError: still pending."""
+    def next(self) -> Optional[Result]:
+        """The next result that no `wait` waits for; None once the session has ended."""
+    def stop(self, id: int) -> bool:
+        """Stop a command; False when it is not pending."""
+    def ping(self, timeout: Optional[float] = None) -> None: ...
+    def close(self, grace: float = 2.0) -> None: ...
+
+@final
+class Bridge:
+    def __init__(self, session: Session, *, frame_bytes: int, window_bytes: int) -> None: ...
+    def post_receive(self, target: str, timeout: Optional[float] = None) -> int: ...
+    def post_send(self, expression: str, depth: int = 0, timeout: Optional[float] = None) -> int: ...
+    def send(self, data: Any, timeout: Optional[float] = None, kind: int = ...) -> None:
+        """Any C-contiguous buffer, copied from directly; TypeError otherwise. kind defaults to that of a
+        CliXml or Lease (or a memoryview of a Lease), else KIND_BYTES."""
+    def receive(self, timeout: Optional[float] = None) -> Tuple[int, bytes, int]:
+        """(kind, data, id): bytes, or CliXml for KIND_CLIXML; for KIND_ERROR the data is UTF-8 text."""
+    def receive_lease(self, timeout: Optional[float] = None) -> Tuple[int, Lease, int]:
+        """The same in place where the message is in one piece, else as a private copy."""
+    def seen(self, id: int) -> None: ...
+    def withdraw(self, id: int) -> bool:
+        """False when it is too late."""
+    def close(self) -> None: ...
+    @property
+    def closed(self) -> bool: ...
+
+def find_engine(given: Optional[str] = None) -> Tuple[str, str]:
+    """(path, origin) of the engine; Error with the places that were looked at."""

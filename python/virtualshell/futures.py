@@ -1,0 +1,313 @@
+"""Futures of commands and transfers.
+
+A thread in `result()` waits in the native layer itself: no other thread takes part. For everybody
+else (`done()`, callbacks, `concurrent.futures.wait`, `asyncio.wrap_future`) one parked reader
+thread a session takes the results that no `result()` waits for.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import sys
+import threading
+import time
+from typing import Dict, Optional
+
+from . import _native
+from .errors import ChannelError, TransferTimeoutError
+from .failures import (
+    SESSION_KEPT,
+    SESSION_KILLED,
+    command_timed_out,
+    plural,
+    session_lost,
+    shorten,
+    translated,
+)
+from .results import CommandResult
+
+_OUTCOME_WAIT_S = 1.0
+
+if sys.version_info >= (3, 11):
+    WaitTimeoutError = TimeoutError
+else:
+
+    class WaitTimeoutError(TimeoutError, concurrent.futures.TimeoutError):
+        """`result(timeout=)` is over; before Python 3.11 the two bases are different classes."""
+
+
+class PowerShellFuture(concurrent.futures.Future[CommandResult]):
+    """A `concurrent.futures.Future` whose result is a `CommandResult`. Made by the package only."""
+
+    def __init__(
+        self, completions: Completions, text: str, limit: Optional[float], strip: bool
+    ) -> None:
+        super().__init__()
+        self.id = 0
+        self.outcome: Optional[CommandResult] = None
+        self._completions = completions
+        self.text = text
+        self._limit = limit
+        self._strip = strip
+        self._settling = threading.Lock()  # taken once, by the thread that settles this future
+        self._collecting = threading.Lock()  # held by the thread that waits in the native layer
+
+    def result(self, timeout: Optional[float] = None) -> CommandResult:
+        """The `CommandResult`, waiting for it up to `timeout` seconds (None: without limit).
+
+        TimeoutError: it is not done yet, or its own timeout ended it. CancelledError after
+        `cancel()`.
+        """
+        try:
+            self._wait(timeout)
+            self._seen()
+            return super().result(0)
+        finally:
+            del self  # an exception's traceback must not keep the future that holds the exception
+
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        """The exception that `result` would raise, or None; waits and raises as `result` does."""
+        self._wait(timeout)
+        self._seen()
+        return super().exception(0)
+
+    def cancel(self) -> bool:
+        """Stops the command or withdraws the transfer. False when it is done or can't be undone any
+        more.
+        """
+        if self.done():
+            return self.cancelled()
+        if not self._withdraw() or not self._settling.acquire(blocking=False):
+            return self.cancelled()
+        super().cancel()
+        self.set_running_or_notify_cancel()  # tells futures.wait and as_completed
+        return True
+
+    def settle(self, native: _native.Result) -> None:
+        """Ends the future, unless that was done already."""
+        if not self._settling.acquire(blocking=False):
+            return
+        self.outcome = CommandResult(native, self._strip)
+        error = self._error(native, self.outcome)
+        if error is None:
+            self.set_result(self.outcome)
+        else:
+            self.set_exception(error)
+
+    def fail(self, error: Exception) -> None:
+        """Ends the future with an exception, unless that was done already."""
+        if self._settling.acquire(blocking=False):
+            self.set_exception(error)
+
+    def is_being_collected(self) -> bool:
+        """Whether a thread in the native layer will settle it."""
+        return self._collecting.locked()
+
+    def _wait(self, timeout: Optional[float]) -> None:
+        """Returns once the future is done."""
+        if self.done():
+            return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._collecting.acquire(blocking=False):
+            try:
+                native = self._completions.session.wait(
+                    self.id, None if timeout is None else max(timeout, 0)
+                )
+            except TimeoutError:
+                raise self._not_done(timeout) from None
+            except _native.Error as error:
+                raise translated(error, self._completions.session) from error
+            finally:
+                self._collecting.release()
+            if native is not None:
+                self._completions.collected(self, native)
+        if not self.done():  # another thread has the result, or is waiting for it
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            try:
+                super().exception(left)
+            except concurrent.futures.TimeoutError:
+                if not self.done():
+                    raise self._not_done(timeout) from None
+
+    def _not_done(self, timeout: Optional[float]) -> WaitTimeoutError:
+        return WaitTimeoutError(
+            f"{shorten(self.text)} was not done after {plural(timeout)} of waiting; it goes on"
+        )
+
+    def _withdraw(self) -> bool:
+        raise NotImplementedError
+
+    def _error(self, native: _native.Result, outcome: CommandResult) -> Optional[Exception]:
+        raise NotImplementedError
+
+    def _seen(self) -> None:
+        """The user is about to see how it ended."""
+
+
+class CommandFuture(PowerShellFuture):
+    """The future of `Shell.run_async`."""
+
+    def _withdraw(self) -> bool:
+        try:
+            return self._completions.session.stop(self.id)
+        except _native.Error:
+            return False  # the session has ended, and the command with it
+
+    def _error(self, native: _native.Result, outcome: CommandResult) -> Optional[Exception]:
+        session = self._completions.session
+        if native.status == _native.STATUS_LOST:
+            return session_lost(session, outcome)
+        if native.status == _native.STATUS_TIMED_OUT:
+            alive = session.alive()[0]
+            self._completions.killed_by_timeout |= not alive
+            return command_timed_out(
+                self.text, self._limit, outcome, SESSION_KEPT if alive else SESSION_KILLED
+            )
+        return None
+
+
+class Transfers:
+    """The native side of a bridge, and its failures that nobody has seen yet."""
+
+    def __init__(self, native: _native.Bridge) -> None:
+        self.native = native
+        self.unseen: Dict[int, TransferFuture] = {}
+
+    def posted(self, future: TransferFuture, id: int) -> None:
+        """Remembers a transfer until it has succeeded or its failure was seen."""
+        self.unseen[id] = future
+
+    def seen(self, id: int) -> None:
+        """Its failure has been raised; tells the native layer the first time."""
+        if self.unseen.pop(id, None) is not None:
+            try:
+                self.native.seen(id)
+            except _native.Error:
+                pass  # the bridge has ended: nothing will come of it any more
+
+
+class TransferFuture(PowerShellFuture):
+    """The future of a posted transfer."""
+
+    def __init__(
+        self,
+        completions: Completions,
+        transfers: Transfers,
+        text: str,
+        limit: Optional[float],
+        strip: bool,
+        timeout_text: str,
+    ) -> None:
+        super().__init__(completions, text, limit, strip)
+        self._transfers = transfers
+        self._timeout_text = timeout_text
+
+    def _withdraw(self) -> bool:
+        try:
+            if not self._transfers.native.withdraw(self.id):
+                return False
+        except _native.Error:
+            return False
+        self._transfers.seen(self.id)
+        return True
+
+    def _error(self, native: _native.Result, outcome: CommandResult) -> Optional[Exception]:
+        if native.success:
+            self._transfers.unseen.pop(self.id, None)
+            return None
+        if native.status == _native.STATUS_TIMED_OUT:
+            return TransferTimeoutError(
+                f"Timeout waiting for PowerShell chunk: {self._timeout_text} {shorten(self.text)}"
+                f" within {plural(self._limit)}. Give it more time (timeout=), or send less or a"
+                " larger chunk_mb",
+                result=outcome,
+            )
+        if native.status == _native.STATUS_STOPPED:  # it was not cancelled: then nobody asks
+            return ChannelError(f"the transfer was given up: {outcome.err.strip()}", result=outcome)
+        if native.status == _native.STATUS_LOST:
+            return session_lost(self._completions.session, outcome)
+        return None
+
+    def outcome_now(self) -> Optional[CommandResult]:
+        """The result of a transfer that the native layer knows to be done; None without one."""
+        try:
+            self._wait(_OUTCOME_WAIT_S)
+        except Exception:
+            return None
+        return self.outcome
+
+    def _seen(self) -> None:
+        self._transfers.seen(self.id)
+
+
+class Completions:
+    """Brings the results of one session to their futures. Knows nothing of the Shell, so that a
+    Shell that is dropped ends its session, and with it the reader thread.
+    """
+
+    def __init__(self, session: _native.Session) -> None:
+        self.session = session
+        self.killed_by_timeout = False
+        self._lock = threading.Lock()
+        self._pending: Dict[int, PowerShellFuture] = {}
+        self._early: Dict[int, _native.Result] = {}  # came before its future was told its id
+        self._reader: Optional[threading.Thread] = None
+        self._ended = False
+
+    def add(self, future: PowerShellFuture, id: int) -> None:
+        """Gives a future the command or transfer that it stands for."""
+        future.id = id
+        with self._lock:
+            native = self._early.pop(id, None)
+            lost = native is None and self._ended
+            if native is None and not lost:
+                self._pending[id] = future
+            if self._reader is None:
+                self._reader = threading.Thread(
+                    target=self._read, name="virtualshell results", daemon=True
+                )
+                self._reader.start()
+        if native is not None:
+            future.settle(native)
+        elif lost:
+            future.fail(session_lost(self.session))
+
+    def collected(self, future: PowerShellFuture, native: _native.Result) -> None:
+        """A thread in `result()` has the result."""
+        with self._lock:
+            self._pending.pop(future.id, None)
+        future.settle(native)
+
+    def join(self, timeout: float) -> None:
+        """Waits for the reader thread, which ends after its session."""
+        reader = self._reader
+        if reader is not None and reader is not threading.current_thread():
+            reader.join(timeout)
+
+    def _read(self) -> None:
+        try:
+            while self._deliver_next():
+                pass
+        finally:
+            with self._lock:
+                self._ended = True
+                left = [
+                    future for future in self._pending.values() if not future.is_being_collected()
+                ]
+            for future in left:
+                future.fail(session_lost(self.session))
+
+    def _deliver_next(self) -> bool:
+        try:
+            native = self.session.next()
+        except _native.Error:
+            return False
+        if native is None:
+            return False
+        with self._lock:
+            future = self._pending.pop(native.id, None)
+            if future is None:
+                self._early[native.id] = native
+        if future is not None:
+            future.settle(native)
+        return True

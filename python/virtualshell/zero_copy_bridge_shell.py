@@ -1,0 +1,539 @@
+"""Data between Python and the PowerShell session of a Shell, through shared memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+import time
+import weakref
+from types import TracebackType
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    Literal,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
+
+from . import _native, arguments
+from .errors import (
+    ChannelError,
+    SessionLostError,
+    TransferError,
+    TransferTimeoutError,
+    TransferTooLargeError,
+)
+from .failures import FORKED, plural, session_lost, shorten
+from .futures import TransferFuture, Transfers
+from .shell import Shell
+
+Self = TypeVar("Self", bound="ZeroCopyBridge")
+Message = Union[Tuple[int, bytes, int], Tuple[int, _native.Lease, int]]
+
+_MOST_ARRAY_BYTES = 0x7FFFFFC7  # .NET's Array.MaxLength
+_LEAST_MB = 1 / 16
+_MOST_FRAME_MB = 1 << 20
+_MOST_CHUNK_MB = 1 << 10
+_SCOPES = ("Local", "Global")
+_numbers = itertools.count(1)
+
+
+class ZeroCopyBridge:
+    """A channel between Python and a Shell's session, for data of any size in both directions.
+
+    >>> with Shell() as shell, ZeroCopyBridge(shell) as bridge:
+    ...     bridge.send(b"some data", "$data")
+    ...     shell.run("[array]::Reverse($data)")
+    ...     print(bridge.receive("$data"))
+    b'atad emos'
+
+    The all-in-one forms `send(data, "$v")` and `receive("$v")` do all of it. The forms in two steps
+    post one end first, or later, and go well with other work meanwhile: `receive_to_powershell`
+    with `send`, and `send_from_powershell` with `receive`. Messages and posted transfers meet in
+    order: the first message goes to the first posted receive that has not failed. A posted transfer
+    never stops commands of the session.
+
+    PowerShell gets `byte[]`; a byte[] arrives in Python as `bytes`, and every other object as
+    `CliXml`, which is `bytes` that become an object again when they are sent back.
+
+    shell: a Shell that is running.
+    channel_name: a label, unique among the open bridges of the session; chosen where none is given.
+    frame_mb: MiB of memory for each direction (0.0625 to 1048576): how much can lie there
+        unreceived, and the largest message that `return_memoryview` gives without a copy. Messages
+        may be larger. Memory is taken as it is used.
+    chunk_mb: MiB (0.0625 to 1024) of the window through which larger messages stream.
+    scope: "Local" or "Global": both mean the same, because a channel has no name outside of the
+        session.
+
+    ChannelError ("Failed to create channel: ..."): the name is in use, or there is no memory.
+    SessionLostError: the Shell is not running. TypeError, ValueError: a wrong argument.
+
+    All methods may be called from any thread. Timeouts are in seconds and count from the call; None
+    stands for the Shell's `timeout_seconds`, `math.inf` for no limit. A bridge ends with `close()`,
+    at the end of `with`, when it is dropped, and with its session.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        channel_name: Optional[str] = None,
+        frame_mb: float = 64,
+        chunk_mb: float = 4,
+        scope: str = "Local",
+    ) -> None:
+        if not isinstance(shell, Shell):
+            raise TypeError(f"shell must be a virtualshell.Shell, not {shell!r}")
+        if channel_name is None:
+            channel_name = f"bridge-{next(_numbers)}"
+        self._name = arguments.text(channel_name, "channel_name")
+        self._frame_bytes = arguments.megabytes(frame_mb, "frame_mb", _LEAST_MB, _MOST_FRAME_MB)
+        self._chunk_bytes = arguments.megabytes(chunk_mb, "chunk_mb", _LEAST_MB, _MOST_CHUNK_MB)
+        if not isinstance(scope, str):
+            raise TypeError(f"scope must be a str, not {scope!r}")
+        if scope not in _SCOPES:
+            raise ValueError(f'scope must be "Local" or "Global", not {scope!r}')
+        self._frame_mb, self._chunk_mb, self._scope = frame_mb, chunk_mb, scope
+        self._shell = shell
+        self._pid = os.getpid()
+        self._why_closed: Optional[str] = None
+        self._lock = threading.Lock()  # of _direct and _why_closed
+        self._sending = threading.Lock()  # held from the post to the end of an all-in-one send
+        self._receiving = threading.Lock()  # and of an all-in-one receive
+        self._direct: Optional[Transfers] = None
+        self._session, self._completions = shell._attach(self)
+        try:
+            self._transfers = Transfers(self._open())
+        except BaseException:
+            shell._detach(self)
+            raise
+
+    # What it is
+
+    @property
+    def channel_name(self) -> str:
+        """The bridge's label, unique among the open bridges of its session."""
+        return self._name
+
+    @property
+    def frame_mb(self) -> float:
+        """MiB of memory for each direction."""
+        return self._frame_mb
+
+    @property
+    def chunk_mb(self) -> float:
+        """MiB of the window for streaming."""
+        return self._chunk_mb
+
+    @property
+    def scope(self) -> str:
+        """ "Local" or "Global"."""
+        return self._scope
+
+    @property
+    def closed(self) -> bool:
+        """Whether the bridge was closed, by `close()` or with its Shell."""
+        return self._why_closed is not None
+
+    # Python to PowerShell
+
+    def receive_to_powershell(self, target: str, timeout: Optional[float] = None) -> TransferFuture:
+        """Lets PowerShell receive the next message into a variable; returns at once.
+
+        target: what PowerShell can assign to: "$x", "$global:x", "$env:X", "$h.key", "$a[3]",
+        "[byte[]]$x".
+        timeout: how long PowerShell waits for the message to be complete.
+
+        The future's `result()` is a CommandResult; where the data could not be assigned its
+        `success` is False and its `err` says why. It raises TransferTimeoutError when nothing came
+        in time. `cancel()` withdraws the receive while no message was sent for it. The variable is
+        there before any command that is given after the data was sent. ValueError: no target.
+        SessionLostError, ChannelError.
+        """
+        return self._post_receive(self._transfers, _target(target), self._limit(timeout))
+
+    @overload
+    def send(self, data: Any, target: None = None, timeout: Optional[float] = None) -> None:
+        ...
+
+    @overload
+    def send(self, data: Any, target: str, timeout: Optional[float] = None) -> None:
+        ...
+
+    def send(
+        self, data: Any, target: Optional[str] = None, timeout: Optional[float] = None
+    ) -> None:
+        """Sends one message: any contiguous buffer (bytes, bytearray, memoryview, array, mmap,
+        NumPy), which is copied from directly and may be changed as soon as this returns.
+
+        With a target it puts the data into that variable and returns when it is there; otherwise it
+        goes to the first posted receive, or is kept for the next one while the frame has room.
+
+        TransferTimeoutError: nobody received it in time; the message is withdrawn. TransferError:
+        PowerShell could not take it, and why. TransferTooLargeError: more than a byte[] holds.
+        TypeError: no buffer. After each of these the bridge can be used as before.
+        SessionLostError, ChannelError.
+        """
+        if target is not None:
+            target = _target(target)
+        limit = self._limit(timeout)
+        size = len(data) if type(data) is bytes else arguments.buffer_bytes(data, "data")
+        if size > _MOST_ARRAY_BYTES:
+            raise TransferTooLargeError(
+                f"data has {size:,} bytes, but a byte[] of .NET holds at most"
+                f" 0x{_MOST_ARRAY_BYTES:X} ({_MOST_ARRAY_BYTES:,}): send it in parts. Nothing was"
+                " sent"
+            )
+        if target is None:
+            self._deliver(self._transfers, data, limit)
+        else:
+            self._send_into(target, data, limit)
+
+    # PowerShell to Python
+
+    def send_from_powershell(
+        self, expression: str, depth: int = 2, timeout: Optional[float] = None
+    ) -> TransferFuture:
+        """Lets PowerShell send the value of an expression; returns at once.
+
+        expression: evaluated in its turn among the commands; e.g. "$x", "$x.Data", "(Get-Process)".
+        depth: how many levels of an object's members are serialized (1 to 100); for a byte[] it
+        means nothing.
+        timeout: how long the whole may take, until `receive` has the data.
+
+        A byte[] must not be changed before the future is done. The future's `result()` is a
+        CommandResult; where there was nothing to send its `success` is False and its `err` says
+        why, and the `receive` that waits for it raises TransferError, unless the failure was seen
+        through the future before. It raises TransferTimeoutError when the data was not received in
+        time. SessionLostError, ChannelError.
+        """
+        depth = arguments.integer(depth, "depth", 1, 100)
+        expression = arguments.text(expression, "expression")
+        return self._post_send(self._transfers, expression, depth, self._limit(timeout))
+
+    @overload
+    def receive(
+        self,
+        expression: Optional[str] = None,
+        timeout: Optional[float] = None,
+        return_memoryview: Literal[False] = False,
+        depth: int = 2,
+    ) -> bytes:
+        ...
+
+    @overload
+    def receive(
+        self,
+        expression: Optional[str] = None,
+        timeout: Optional[float] = None,
+        *,
+        return_memoryview: Literal[True],
+        depth: int = 2,
+    ) -> memoryview:
+        ...
+
+    @overload
+    def receive(
+        self,
+        expression: Optional[str] = None,
+        timeout: Optional[float] = None,
+        return_memoryview: bool = False,
+        depth: int = 2,
+    ) -> Union[bytes, memoryview]:
+        ...
+
+    def receive(
+        self,
+        expression: Optional[str] = None,
+        timeout: Optional[float] = None,
+        return_memoryview: bool = False,
+        depth: int = 2,
+    ) -> Union[bytes, memoryview]:
+        """Receives one message: the next one, or the value of an expression, which is then sent for
+        it.
+
+        return_memoryview: give a read-only view of the shared memory itself, without a copy, where
+            the message lies there in one piece (see `frame_mb`), else of a private copy. The memory
+            is given back when the view and all that was made of it are gone; it may outlive bridge
+            and Shell.
+        depth: as for `send_from_powershell`; for an expression only.
+
+        Returns bytes for a byte[], and CliXml (a kind of bytes) for other objects.
+        TransferTimeoutError: nothing came in time. TransferError: PowerShell could not send it, and
+        why. SessionLostError, ChannelError.
+        """
+        if expression is not None:
+            expression = arguments.text(expression, "expression")
+            depth = arguments.integer(depth, "depth", 1, 100)
+        limit = self._limit(timeout)
+        if expression is None:
+            data = _data(self._transfers, self._take(self._transfers, limit, return_memoryview))
+        else:
+            data = self._receive_from(expression, depth, limit, return_memoryview)
+        return memoryview(cast(bytes, data)) if return_memoryview else cast(bytes, data)
+
+    # Life
+
+    def close(self) -> None:
+        """Ends the bridge and all waits on it; again and again does nothing more.
+
+        Transfers that are not done fail. Views of received data stay valid.
+        """
+        self._close("it was closed")
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ZeroCopyBridge {self._name!r}{' closed' if self.closed else ''}>"
+
+    # Inside
+
+    def _open(self) -> _native.Bridge:
+        try:
+            native = _native.Bridge(
+                self._session, frame_bytes=self._frame_bytes, window_bytes=self._chunk_bytes
+            )
+        except _native.Error as error:
+            if not self._session.alive()[0]:
+                raise session_lost(self._session) from error
+            raise ChannelError(f"Failed to create channel: {error}") from error
+        except MemoryError as error:
+            raise ChannelError(
+                f"Failed to create channel: there is no memory for it ({error}); a smaller frame_mb"
+                " or chunk_mb takes less"
+            ) from error
+        closer = weakref.finalize(self, _close_native, native, self._pid)
+        closer.atexit = False  # the end of the session, at exit, ends its bridges
+        return native
+
+    def _close(self, why: str) -> None:
+        with self._lock:
+            if self._why_closed is not None:
+                return
+            self._why_closed = why
+            open_now = [self._transfers, self._direct]
+        for transfers in open_now:
+            if transfers is not None:
+                _close_native(transfers.native, self._pid)
+        self._shell._detach(self)
+
+    def _direct_transfers(self) -> Transfers:
+        """The channel of the all-in-one forms: nothing that is posted or queued on the other one
+        can come between their two halves.
+        """
+        with self._lock:
+            if self._why_closed is not None:
+                raise self._closed_error()
+            if self._direct is None:
+                self._direct = Transfers(self._open())
+            return self._direct
+
+    def _limit(self, timeout: Optional[float]) -> Optional[float]:
+        return (
+            self._shell.timeout_seconds
+            if timeout is None
+            else arguments.seconds(timeout, "timeout")
+        )
+
+    def _post_receive(
+        self, transfers: Transfers, target: str, limit: Optional[float]
+    ) -> TransferFuture:
+        post = transfers.native.post_receive
+        return self._posted(
+            transfers, lambda: post(target, limit), target, limit, "no message was complete for"
+        )
+
+    def _post_send(
+        self, transfers: Transfers, expression: str, depth: int, limit: Optional[float]
+    ) -> TransferFuture:
+        post = transfers.native.post_send
+        return self._posted(
+            transfers,
+            lambda: post(expression, depth, limit),
+            expression,
+            limit,
+            "Python did not receive",
+        )
+
+    def _posted(
+        self,
+        transfers: Transfers,
+        post: Callable[[], int],
+        text: str,
+        limit: Optional[float],
+        timeout_text: str,
+    ) -> TransferFuture:
+        future = TransferFuture(
+            self._completions, transfers, text, limit, self._shell._strip, timeout_text
+        )
+        try:
+            id = post()
+        except _native.Error as error:
+            raise self._error(error) from error
+        transfers.posted(future, id)
+        self._completions.add(future, id)
+        return future
+
+    def _deliver(self, transfers: Transfers, data: Any, limit: Optional[float]) -> None:
+        try:
+            transfers.native.send(data, limit)
+        except TimeoutError:
+            raise TransferTimeoutError(
+                f"Timeout: PowerShell did not take the data within {plural(limit)}, so the message"
+                " was withdrawn. Post a receive_to_powershell for it, give it more time (timeout=),"
+                " or a larger frame_mb, where messages can wait"
+            ) from None
+        except _native.Error as error:
+            if error.name == "ZCB_ERR_REFUSED":
+                raise self._refused(transfers, error) from error
+            raise self._error(error) from error
+
+    def _take(self, transfers: Transfers, limit: Optional[float], lease: bool) -> Message:
+        """The next message, whatever it is for and whatever it is."""
+        native = transfers.native
+        try:
+            return native.receive_lease(limit) if lease else native.receive(limit)
+        except TimeoutError:
+            raise TransferTimeoutError(
+                "Timeout waiting for PowerShell chunk: nothing was complete within"
+                f" {plural(limit)}. Let PowerShell send with send_from_powershell, give it more time"
+                " (timeout=), or send less or a larger chunk_mb"
+            ) from None
+        except _native.Error as error:
+            raise self._error(error) from error
+
+    def _send_into(self, target: str, data: Any, limit: Optional[float]) -> None:
+        deadline = _Deadline(limit)
+        with self._turn(self._sending, deadline):
+            transfers = self._direct_transfers()
+            future = self._post_receive(transfers, target, deadline.left())
+            try:
+                self._deliver(transfers, data, deadline.left())
+            except BaseException:
+                future.cancel()
+                raise
+        result = future.result()
+        if not result.success:
+            raise TransferError(
+                f"{shorten(target)} could not take the data: {result.err.strip()}", result=result
+            )
+
+    def _receive_from(
+        self, expression: str, depth: int, limit: Optional[float], lease: bool
+    ) -> Union[bytes, _native.Lease]:
+        deadline = _Deadline(limit)
+        with self._turn(self._receiving, deadline):
+            transfers = self._direct_transfers()
+            future = self._post_send(transfers, expression, depth, deadline.left())
+            try:
+                data = self._take_own(transfers, future, deadline, lease)
+            except BaseException:
+                future.cancel()
+                raise
+        with contextlib.suppress(
+            Exception
+        ):  # the data is here; what counts is that PowerShell is done with it
+            future.exception(deadline.left())
+        return data
+
+    def _take_own(
+        self, transfers: Transfers, future: TransferFuture, deadline: _Deadline, lease: bool
+    ) -> Union[bytes, _native.Lease]:
+        """The message of this transfer. Others are left over from calls that timed out."""
+        while True:
+            message = self._take(transfers, deadline.left(), lease)
+            if message[2] == future.id:
+                return _data(transfers, message)
+            transfers.unseen.pop(message[2], None)
+
+    @contextlib.contextmanager
+    def _turn(self, lock: threading.Lock, deadline: _Deadline) -> Iterator[None]:
+        """One all-in-one transfer at a time in each direction."""
+        left = deadline.left()
+        if not lock.acquire(timeout=-1 if left is None else left):
+            raise TransferTimeoutError(
+                f"Timeout: another thread's transfer took all of {plural(deadline.limit)}. Give it"
+                " more time (timeout=) or give each thread a bridge of its own"
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _refused(self, transfers: Transfers, error: _native.Error) -> TransferError:
+        """The posted receive that was to take the data had failed before."""
+        future = transfers.unseen.pop(error.refused_by, None)
+        result = None if future is None else future.outcome_now()
+        reason = str(error) if result is None else result.err.strip()
+        target = "the posted receive" if future is None else shorten(future.text)
+        return TransferError(
+            f"{target} could not take the data, which was not sent: {reason}", result=result
+        )
+
+    def _error(self, error: _native.Error) -> Exception:
+        if error.name == "ZCB_ERR_FORKED" or os.getpid() != self._pid:
+            return SessionLostError(FORKED)
+        if self._why_closed is not None:
+            return self._closed_error()
+        if not self._session.alive()[0]:
+            lost = session_lost(self._session)
+            return SessionLostError(f"{lost}, and open a new ZeroCopyBridge")
+        if error.name in ("ZCB_ERR_CLOSED", "ZCB_ERR_PEER_CLOSED", "ZCB_ERR_PROTOCOL"):
+            return ChannelError(
+                f"the bridge {self._name!r} can't go on: {error}. Open a new ZeroCopyBridge"
+            )
+        return TransferError(str(error))
+
+    def _closed_error(self) -> ChannelError:
+        return ChannelError(
+            f"the bridge {self._name!r} is closed: {self._why_closed}. Open a new ZeroCopyBridge"
+        )
+
+
+class _Deadline:
+    """A timeout that several waits share."""
+
+    def __init__(self, limit: Optional[float]) -> None:
+        self.limit = limit
+        self._end = None if limit is None else time.monotonic() + limit
+
+    def left(self) -> Optional[float]:
+        """Seconds; None for no limit."""
+        return None if self._end is None else max(self._end - time.monotonic(), 0.0)
+
+
+def _data(transfers: Transfers, message: Message) -> Union[bytes, _native.Lease]:
+    """The payload; raises TransferError for a message that says why there is none."""
+    kind, data, id = message
+    if kind != _native.KIND_ERROR:
+        return data
+    transfers.unseen.pop(id, None)
+    raise TransferError(bytes(cast(bytes, data)).decode("utf-8", "replace").strip())
+
+
+def _target(value: object) -> str:
+    target = arguments.text(value, "target")
+    if target.lstrip()[0] not in "$[" or "\0" in target:
+        raise ValueError(f"target must be something to assign to, such as '$x', not {target!r}")
+    return target
+
+
+def _close_native(native: _native.Bridge, pid: int) -> None:
+    if os.getpid() == pid:
+        native.close()

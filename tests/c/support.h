@@ -1,0 +1,110 @@
+/* What the C tests share: threads, contents that can be checked, and seeing that a thread sleeps. */
+#ifndef ZCB_TEST_SUPPORT_H
+#define ZCB_TEST_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "channel.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (UINT64_C(1) << 20)
+#define MS INT64_C(1000000)
+
+#define assert_ok(call) assert_int_equal((call), ZCB_OK)
+
+/* Long enough for a loaded machine under a sanitizer; whoever runs into it fails. */
+#define PATIENCE_MS 60000
+
+static inline zcb_wait patience(void)
+{
+    return (zcb_wait){.deadline_ns = zcb_deadline_ns(PATIENCE_MS)};
+}
+
+static inline zcb_wait within_ms(int64_t ms)
+{
+    return (zcb_wait){.deadline_ns = zcb_deadline_ns(ms)};
+}
+
+static inline pthread_t start_thread(void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, run, arg), 0);
+    return thread;
+}
+
+static inline void join_thread(pthread_t thread)
+{
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Until somebody sleeps who has this flag in the shared state. */
+static inline void await_asleep(_Atomic uint32_t *asleep)
+{
+    while (atomic_load(asleep) == 0)
+        sched_yield();
+}
+
+static inline uint64_t mix(uint64_t value)
+{
+    value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    value = (value ^ (value >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return value ^ (value >> 31);
+}
+
+static inline uint64_t next_random(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    return mix(*state);
+}
+
+/* Contents that depend on the seed and on every byte's place. */
+static inline void fill(void *bytes, size_t count, uint64_t seed)
+{
+    unsigned char *to = bytes;
+    uint64_t state = mix(seed);
+    for (; count > 0; state += UINT64_C(0x9e3779b97f4a7c15)) {
+        size_t step = count < sizeof(state) ? count : sizeof(state);
+        memcpy(to, &state, step);
+        to += step;
+        count -= step;
+    }
+}
+
+static inline bool is_filled(const void *bytes, size_t count, uint64_t seed)
+{
+    const unsigned char *from = bytes;
+    uint64_t state = mix(seed);
+    for (; count > 0; state += UINT64_C(0x9e3779b97f4a7c15)) {
+        size_t step = count < sizeof(state) ? count : sizeof(state);
+        if (memcmp(from, &state, step) != 0)
+            return false;
+        from += step;
+        count -= step;
+    }
+    return true;
+}
+
+static inline unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+#endif

@@ -1,0 +1,175 @@
+/* A lock that is given in the order of asking. */
+#include "support.h"
+
+#include "turn.h"
+
+struct asker {
+    struct turn *turn;
+    pthread_t thread;
+    zcb_wait wait;
+    zcb_error error;
+    unsigned *order; /* counts those who got it; under the turn */
+    unsigned place;
+};
+
+static void *ask(void *arg)
+{
+    struct asker *asker = arg;
+    asker->error = turn_take(asker->turn, &asker->wait);
+    if (asker->error == ZCB_OK) {
+        asker->place = (*asker->order)++;
+        turn_give(asker->turn);
+    }
+    return NULL;
+}
+
+static unsigned line_length(struct turn *turn)
+{
+    unsigned count = 0;
+    plat_mutex_lock(&turn->lock);
+    for (const struct waiter *waiter = turn->first; waiter; waiter = waiter->next)
+        count++;
+    plat_mutex_unlock(&turn->lock);
+    return count;
+}
+
+static void join_line(struct asker *asker, unsigned in_line_then)
+{
+    asker->thread = start_thread(ask, asker);
+    while (line_length(asker->turn) < in_line_then)
+        sched_yield();
+}
+
+static void it_is_given_in_the_order_of_asking(void **state)
+{
+    (void)state;
+    struct turn turn;
+    struct asker askers[8];
+    unsigned order = 0;
+    turn_init(&turn);
+    assert_ok(turn_take(&turn, NULL));
+    for (unsigned i = 0; i < 8; i++) {
+        askers[i] = (struct asker){.turn = &turn, .wait = patience(), .order = &order};
+        join_line(&askers[i], i + 1);
+    }
+    turn_give(&turn);
+    for (unsigned i = 0; i < 8; i++) {
+        join_thread(askers[i].thread);
+        assert_int_equal(askers[i].error, ZCB_OK);
+        assert_int_equal(askers[i].place, i);
+    }
+    turn_destroy(&turn);
+}
+
+static void whoever_gives_up_leaves_the_line(void **state)
+{
+    (void)state;
+    struct turn turn;
+    struct asker askers[3];
+    unsigned order = 0;
+    zcb_cancel *cancel;
+    turn_init(&turn);
+    assert_ok(zcb_cancel_create(&cancel));
+    assert_ok(turn_take(&turn, NULL));
+    for (unsigned i = 0; i < 3; i++) {
+        askers[i] = (struct asker){.turn = &turn, .wait = patience(), .order = &order};
+        askers[i].wait.cancel = i == 1 ? cancel : NULL;
+        join_line(&askers[i], i + 1);
+    }
+    zcb_cancel_set(cancel);
+    join_thread(askers[1].thread);
+    assert_int_equal(askers[1].error, ZCB_ERR_CANCELLED);
+    assert_int_equal(line_length(&turn), 2);
+    zcb_wait past = {0};
+    assert_int_equal(turn_take(&turn, &past), ZCB_ERR_TIMEOUT);
+    turn_give(&turn);
+    join_thread(askers[0].thread);
+    join_thread(askers[2].thread);
+    assert_int_equal(askers[0].place, 0);
+    assert_int_equal(askers[2].place, 1);
+    zcb_cancel_free(cancel);
+    turn_destroy(&turn);
+}
+
+static void its_end_sends_the_line_away_but_not_its_holder(void **state)
+{
+    (void)state;
+    struct turn turn;
+    struct asker asker = {.turn = &turn, .wait = patience()};
+    unsigned order = 0;
+    asker.order = &order;
+    turn_init(&turn);
+    assert_ok(turn_take(&turn, NULL));
+    join_line(&asker, 1);
+    turn_end(&turn);
+    join_thread(asker.thread);
+    assert_int_equal(asker.error, ZCB_ERR_CLOSED);
+    assert_int_equal(turn_take(&turn, NULL), ZCB_ERR_CLOSED);
+    turn_give(&turn);
+    assert_ok(turn_take(&turn, NULL));
+    turn_give(&turn);
+    turn_destroy(&turn);
+}
+
+struct contest {
+    struct turn turn;
+    unsigned counter; /* not atomic: under the turn */
+    _Atomic unsigned timeouts;
+    bool hurried;
+};
+
+static void *contend(void *arg)
+{
+    struct contest *contest = arg;
+    for (int i = 0; i < 2000; i++) {
+        /* Deadlines about as long as the wait: being given it and giving up meet. */
+        zcb_wait wait = {.deadline_ns = contest->hurried ? zcb_now_ns() + 30000 : ZCB_NEVER};
+        if (turn_take(&contest->turn, &wait) == ZCB_OK) {
+            contest->counter++;
+            turn_give(&contest->turn);
+        } else {
+            atomic_fetch_add(&contest->timeouts, 1);
+        }
+    }
+    return NULL;
+}
+
+static void run_contest(bool hurried)
+{
+    struct contest contest = {.hurried = hurried};
+    pthread_t threads[4];
+    turn_init(&contest.turn);
+    for (int i = 0; i < 4; i++)
+        threads[i] = start_thread(contend, &contest);
+    for (int i = 0; i < 4; i++)
+        join_thread(threads[i]);
+    assert_int_equal(contest.counter + atomic_load(&contest.timeouts), 8000);
+    zcb_wait past = {0};
+    assert_ok(turn_take(&contest.turn, &past)); /* nobody left it taken */
+    turn_give(&contest.turn);
+    turn_destroy(&contest.turn);
+}
+
+static void one_thread_has_it_at_a_time(void **state)
+{
+    (void)state;
+    run_contest(false);
+}
+
+static void it_is_not_lost_when_giving_up_meets_being_given_it(void **state)
+{
+    (void)state;
+    run_contest(true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_is_given_in_the_order_of_asking),
+        cmocka_unit_test(whoever_gives_up_leaves_the_line),
+        cmocka_unit_test(its_end_sends_the_line_away_but_not_its_holder),
+        cmocka_unit_test(one_thread_has_it_at_a_time),
+        cmocka_unit_test(it_is_not_lost_when_giving_up_meets_being_given_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,374 @@
+/* The one wait: what ends it, and that nothing is missed. */
+#include "support.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "wait.h"
+
+struct place {
+    _Atomic uint32_t value;
+    _Atomic uint32_t asleep;
+    plat_handle bell;
+    struct spin spin;
+};
+
+static bool has_value(void *arg)
+{
+    return atomic_load(&((struct place *)arg)->value) != 0;
+}
+
+static struct source source_of(struct place *place)
+{
+    return (struct source){has_value, place, &place->asleep, place->bell};
+}
+
+static void put(struct place *place)
+{
+    atomic_store(&place->value, 1);
+    wait_ring(&place->asleep, place->bell);
+}
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+    assert_non_null(place);
+    assert_ok(plat_event_create(&place->bell));
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+    plat_close(place->bell);
+    free(place);
+    return 0;
+}
+
+static zcb_error wait_at(struct place *place, plat_handle peer, const zcb_wait *wait)
+{
+    struct source source = source_of(place);
+    return wait_any(&source, 1, peer, &place->spin, wait);
+}
+
+static bool is_rung(const struct place *place)
+{
+    unsigned ready;
+    return plat_wait(&place->bell, 1, 0, &ready) == ZCB_OK;
+}
+
+static void what_is_ready_needs_no_wait(void **state)
+{
+    struct place *place = *state;
+    zcb_cancel *cancel;
+    assert_ok(zcb_cancel_create(&cancel));
+    zcb_cancel_set(cancel);
+    zcb_wait past = {.deadline_ns = 0, .cancel = cancel};
+    atomic_store(&place->value, 1);
+    assert_ok(wait_at(place, PLAT_NO_HANDLE, &past));
+    assert_ok(wait_at(place, PLAT_NO_HANDLE, NULL));
+    zcb_cancel_free(cancel);
+}
+
+static void a_deadline_that_has_passed_does_not_wait(void **state)
+{
+    struct place *place = *state;
+    const int64_t past[] = {0, -1, INT64_MIN, 1, zcb_now_ns()};
+    for (size_t i = 0; i < sizeof(past) / sizeof(*past); i++) {
+        zcb_wait wait = {.deadline_ns = past[i]};
+        assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
+    }
+}
+
+static void it_never_ends_before_its_deadline(void **state)
+{
+    struct place *place = *state;
+    for (int i = 0; i < 20; i++) {
+        zcb_wait wait = {.deadline_ns = zcb_now_ns() + i * 300000};
+        assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
+        assert_true(zcb_now_ns() >= wait.deadline_ns);
+    }
+}
+
+static void nobody_is_rung_who_does_not_sleep(void **state)
+{
+    struct place *place = *state;
+    put(place);
+    assert_false(is_rung(place));
+    atomic_store(&place->asleep, 1);
+    put(place);
+    put(place);
+    assert_true(is_rung(place));
+    assert_int_equal(atomic_load(&place->asleep), 0);
+}
+
+static void a_ring_without_news_is_slept_over(void **state)
+{
+    struct place *place = *state;
+    plat_event_set(place->bell);
+    zcb_wait wait = within_ms(5);
+    assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
+    assert_false(is_rung(place));
+    assert_int_equal(atomic_load(&place->asleep), 0);
+}
+
+struct waiting {
+    struct place *place;
+    zcb_wait wait;
+    zcb_error error;
+    plat_handle peer;
+};
+
+static void *wait_there(void *arg)
+{
+    struct waiting *waiting = arg;
+    waiting->error = wait_at(waiting->place, waiting->peer, &waiting->wait);
+    return NULL;
+}
+
+static void news_wake_whoever_sleeps(void **state)
+{
+    struct place *place = *state;
+    for (int i = 0; i < 200; i++) {
+        struct waiting waiting = {place, patience(), ZCB_OK, PLAT_NO_HANDLE};
+        pthread_t thread = start_thread(wait_there, &waiting);
+        if (i % 2)
+            await_asleep(&place->asleep);
+        put(place);
+        join_thread(thread);
+        assert_int_equal(waiting.error, ZCB_OK);
+        atomic_store(&place->value, 0);
+    }
+}
+
+static void cancel_ends_every_wait_until_it_is_reset(void **state)
+{
+    struct place *place = *state;
+    zcb_cancel *cancel;
+    assert_ok(zcb_cancel_create(&cancel));
+    struct waiting waiting = {place, patience(), ZCB_OK, PLAT_NO_HANDLE};
+    waiting.wait.cancel = cancel;
+    pthread_t thread = start_thread(wait_there, &waiting);
+    await_asleep(&place->asleep);
+    zcb_cancel_set(cancel);
+    join_thread(thread);
+    assert_int_equal(waiting.error, ZCB_ERR_CANCELLED);
+    assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &waiting.wait), ZCB_ERR_CANCELLED);
+    zcb_cancel_reset(cancel);
+    waiting.wait.deadline_ns = 0;
+    assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &waiting.wait), ZCB_ERR_TIMEOUT);
+    zcb_cancel_free(cancel);
+}
+
+static void a_forked_child_cannot_cancel_its_parent(void **state)
+{
+    struct place *place = *state;
+    zcb_cancel *cancel;
+    assert_ok(zcb_cancel_create(&cancel));
+    pid_t pid = fork();
+    if (pid == 0) {
+        zcb_cancel_set(cancel);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    zcb_wait wait = within_ms(5);
+    wait.cancel = cancel;
+    assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
+    zcb_cancel_free(cancel);
+}
+
+static void the_peers_end_ends_it_but_not_before_what_is_there(void **state)
+{
+    struct place *place = *state;
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    plat_handle peer;
+    assert_ok(plat_process_open(pid, &peer));
+    struct waiting waiting = {place, patience(), ZCB_OK, peer};
+    pthread_t thread = start_thread(wait_there, &waiting);
+    await_asleep(&place->asleep);
+    kill(pid, SIGKILL);
+    join_thread(thread);
+    assert_int_equal(waiting.error, ZCB_ERR_PEER_GONE);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(wait_at(place, peer, &waiting.wait), ZCB_ERR_PEER_GONE);
+    put(place);
+    assert_ok(wait_at(place, peer, &waiting.wait));
+    plat_close(peer);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+struct asked {
+    _Atomic int times;
+    int answer_at; /* the call that says yes */
+};
+
+static int ask(void *arg)
+{
+    struct asked *asked = arg;
+    return atomic_fetch_add(&asked->times, 1) + 1 == asked->answer_at;
+}
+
+static void handle_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+static void a_signal_ends_it_when_the_caller_says_so(void **state)
+{
+    struct place *place = *state;
+    struct asked asked = {.answer_at = 2};
+    handle_signals();
+    struct waiting waiting = {place, patience(), ZCB_OK, PLAT_NO_HANDLE};
+    waiting.wait.interrupted = ask;
+    waiting.wait.arg = &asked;
+    pthread_t thread = start_thread(wait_there, &waiting);
+    /* One that comes between the look and the sleep is not seen: it is sent until it is. */
+    while (atomic_load(&asked.times) < 2)
+        pthread_kill(thread, SIGUSR1);
+    join_thread(thread);
+    assert_int_equal(waiting.error, ZCB_ERR_INTERRUPTED);
+}
+
+static void a_signal_is_ignored_when_nobody_asks(void **state)
+{
+    struct place *place = *state;
+    handle_signals();
+    struct waiting waiting = {place, patience(), ZCB_OK, PLAT_NO_HANDLE};
+    pthread_t thread = start_thread(wait_there, &waiting);
+    for (int i = 0; i < 50; i++) {
+        await_asleep(&place->asleep);
+        pthread_kill(thread, SIGUSR1);
+    }
+    put(place);
+    join_thread(thread);
+    assert_int_equal(waiting.error, ZCB_OK);
+}
+
+struct bell_ringer {
+    struct place *place;
+    _Atomic int stop;
+};
+
+static void *ring_without_end(void *arg)
+{
+    struct bell_ringer *ringer = arg;
+    while (!atomic_load(&ringer->stop))
+        plat_event_set(ringer->place->bell);
+    return NULL;
+}
+
+static void a_bell_that_never_rests_hides_neither_deadline_nor_cancel(void **state)
+{
+    struct place *place = *state;
+    struct bell_ringer ringer = {.place = place};
+    pthread_t thread = start_thread(ring_without_end, &ringer);
+    for (int i = 0; i < 20; i++) {
+        zcb_wait wait = within_ms(1);
+        assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
+    }
+    zcb_cancel *cancel;
+    assert_ok(zcb_cancel_create(&cancel));
+    struct waiting waiting = {place, {.deadline_ns = ZCB_NEVER, .cancel = cancel}, ZCB_OK, PLAT_NO_HANDLE};
+    pthread_t waiter = start_thread(wait_there, &waiting);
+    zcb_cancel_set(cancel);
+    join_thread(waiter);
+    assert_int_equal(waiting.error, ZCB_ERR_CANCELLED);
+    atomic_store(&ringer.stop, 1);
+    join_thread(thread);
+    zcb_cancel_free(cancel);
+}
+
+struct ball {
+    struct place *mine, *yours;
+};
+
+static void *play(void *arg)
+{
+    const struct ball *ball = arg;
+    zcb_wait wait = patience();
+    for (int i = 0; i < 20000; i++) {
+        if (wait_at(ball->mine, PLAT_NO_HANDLE, &wait) != ZCB_OK)
+            return (void *)1;
+        atomic_store(&ball->mine->value, 0);
+        put(ball->yours);
+    }
+    return NULL;
+}
+
+static void nothing_is_missed_in_many_round_trips(void **state)
+{
+    struct place *here = *state;
+    struct place there = {0};
+    assert_ok(plat_event_create(&there.bell));
+    struct ball a = {here, &there}, b = {&there, here};
+    pthread_t first = start_thread(play, &a), second = start_thread(play, &b);
+    put(here);
+    void *failed;
+    pthread_join(first, &failed);
+    assert_null(failed);
+    pthread_join(second, &failed);
+    assert_null(failed);
+    plat_close(there.bell);
+}
+
+static void copying_asks_for_interruption_now_and_then(void **state)
+{
+    (void)state;
+    struct asked asked = {.answer_at = 1};
+    zcb_wait wait = {.deadline_ns = ZCB_NEVER, .interrupted = ask, .arg = &asked};
+    struct pace pace;
+    pace_init(&pace, &wait);
+    int64_t begin = zcb_now_ns();
+    zcb_error error;
+    while ((error = pace_check(&pace)) == ZCB_OK)
+        assert_int_equal(atomic_load(&asked.times), 0);
+    assert_int_equal(error, ZCB_ERR_INTERRUPTED);
+    assert_true(zcb_now_ns() - begin >= 10 * MS);
+    pace_init(&pace, NULL);
+    assert_ok(pace_check(&pace));
+}
+
+static void deadlines_do_not_overflow(void **state)
+{
+    (void)state;
+    assert_int_equal(zcb_deadline_ns(ZCB_FOREVER), ZCB_NEVER);
+    assert_int_equal(zcb_deadline_ns(INT64_MIN), ZCB_NEVER);
+    assert_int_equal(zcb_deadline_ns(INT64_MAX), ZCB_NEVER);
+    assert_int_equal(zcb_deadline_ns(INT64_MAX / 1000000), ZCB_NEVER);
+    int64_t before = zcb_now_ns();
+    int64_t deadline = zcb_deadline_ns(1000);
+    assert_true(deadline >= before + 1000 * MS && deadline <= zcb_now_ns() + 1000 * MS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_ready_needs_no_wait),
+        TEST(a_deadline_that_has_passed_does_not_wait),
+        TEST(it_never_ends_before_its_deadline),
+        TEST(nobody_is_rung_who_does_not_sleep),
+        TEST(a_ring_without_news_is_slept_over),
+        TEST(news_wake_whoever_sleeps),
+        TEST(cancel_ends_every_wait_until_it_is_reset),
+        TEST(a_forked_child_cannot_cancel_its_parent),
+        TEST(the_peers_end_ends_it_but_not_before_what_is_there),
+        TEST(a_signal_ends_it_when_the_caller_says_so),
+        TEST(a_signal_is_ignored_when_nobody_asks),
+        TEST(a_bell_that_never_rests_hides_neither_deadline_nor_cancel),
+        TEST(nothing_is_missed_in_many_round_trips),
+        TEST(copying_asks_for_interruption_now_and_then),
+        TEST(deadlines_do_not_overflow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+"""Shared fixtures: one live session for all tests that do it no harm, and a look for what is left
+behind.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Callable, Iterator, Set
+
+import pytest
+
+from virtualshell import Shell, ZeroCopyBridge
+
+COMMAND_S = 60.0
+
+
+def children() -> Set[int]:
+    """The process ids of this process's children, ended but not reaped ones included."""
+    found: Set[int] = set()
+    for task in os.listdir("/proc/self/task"):
+        found.update(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
+    return found
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def wait_for_end(pid: int, timeout: float) -> bool:
+    """Waits until a process has ended; it need not be a child."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
+    finally:
+        os.close(handle)
+
+
+@pytest.fixture(scope="session")
+def shared_shell() -> Iterator[Shell]:
+    files = descriptors()
+    shell = Shell(timeout_seconds=COMMAND_S).start()
+    warm_up(shell)
+    yield shell
+    shell.stop()
+    gc.collect()
+    assert descriptors() == files
+
+
+def warm_up(shell: Shell) -> None:
+    """Lets everything be made that is made once a session."""
+    shell.run_async("1").result(COMMAND_S)
+    with ZeroCopyBridge(shell) as bridge:
+        bridge.send(b"x", "$warmUp")
+        bridge.receive("$warmUp")
+
+
+@pytest.fixture
+def shell(shared_shell: Shell) -> Shell:
+    """The session that most tests share: leave it running, and its preferences as they were."""
+    if not shared_shell.is_running:
+        warm_up(shared_shell.start())
+    return shared_shell
+
+
+@pytest.fixture
+def bridge(shell: Shell) -> Iterator[ZeroCopyBridge]:
+    """A bridge of the shared session, of a test's own."""
+    with ZeroCopyBridge(shell) as bridge:
+        yield bridge
+
+
+@pytest.fixture
+def own_shell() -> Iterator[Shell]:
+    """A session to be ended or killed."""
+    with Shell(timeout_seconds=COMMAND_S) as shell:
+        yield shell
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test ends with as many processes and descriptors as it began with (and one more, at
+    times, by which the reader thread is woken).
+    """
+    if "shared_shell" in request.fixturenames:
+        request.getfixturevalue("shell")
+    processes, files = len(children()), descriptors()
+    yield
+    if len(children()) != processes or descriptors() > files + 1:
+        gc.collect()
+    assert len(children()) == processes, f"processes left behind: {children()}"
+    assert descriptors() <= files + 1, f"{descriptors() - files} descriptors left behind"
+
+
+class Gate:
+    """A named pipe by which a command says that it runs, and is held until the test lets it go
+    on.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path = folder / name
+        os.mkfifo(self._path)
+        self.pass_command = f"/bin/sh -c 'echo > {self._path}'"
+        """PowerShell code that goes on when `wait` or `open` is called."""
+
+    def wait(self) -> None:
+        """Returns once the command has got to its `pass_command`."""
+        with open(self._path, "rb") as pipe:
+            assert pipe.read() == b"\n"
+
+    def then(self, action: Callable[[], object]) -> threading.Thread:
+        """Does something, in another thread, once the command has got there."""
+
+        def run() -> None:
+            self.wait()
+            action()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path, "gate")
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs a program text in a Python of its own."""
+
+    def run(code: str, *args: str, **options: object) -> "subprocess.CompletedProcess[str]":
+        file = tmp_path / "program.py"
+        file.write_text(code, encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, "-X", "dev", str(file), *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            encoding="utf-8",
+            timeout=50,
+            **options,  # type: ignore[call-overload]
+        )
+
+    return run
