@@ -5,8 +5,6 @@ export DOTNET_NOLOGO = 1
 export DOTNET_CLI_TELEMETRY_OPTOUT = 1
 # The package is tested as installed, never from the source tree.
 unexport PYTHONPATH
-# For the C tests and examples that start an engine: the module as the wheel was built from it.
-export ZCB_TEST_MODULE := $(CURDIR)/build/wheel/powershell/ZeroCopyBridge.dll
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -45,7 +43,7 @@ demo: build ## watch data cross between Python and PowerShell, both ways
 
 test: test-c test-python test-powershell ## everything: C, Python, PowerShell
 
-test-c: build build/c/build.ninja ## the C tests
+test-c: build/c/build.ninja ## the C tests
 	$(MESON_TEST) build/c
 
 test-python: build ## the Python tests, on the installed wheel (PYTEST="-k word" picks)
@@ -56,7 +54,7 @@ test-powershell: build ## the tests of the PowerShell side
 
 examples: build build/c/build.ninja ## run every example
 	meson compile -C build/c
-	scripts/run-examples.sh $(PY) build/c/examples $$ZCB_TEST_MODULE
+	scripts/run-examples.sh $(PY) build/c/examples $(CURDIR)/build/wheel/powershell/ZeroCopyBridge.dll
 
 bench: build ## measure throughput and latency
 	$(PY) benchmarks/bench.py
@@ -77,10 +75,10 @@ check: lint test examples sanitize ## what CI gates
 
 sanitize: asan tsan ## the C tests under AddressSanitizer, UBSan and ThreadSanitizer
 
-asan: build build/asan/build.ninja
+asan: build/asan/build.ninja
 	$(MESON_TEST) build/asan --timeout-multiplier 4
 
-tsan: build build/tsan/build.ninja
+tsan: build/tsan/build.ninja
 	$(MESON_TEST) build/tsan --timeout-multiplier 8
 
 stress: build build/c/build.ninja ## many threads, many bridges, many repetitions

@@ -373,6 +373,10 @@ zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id, 
             error = zcb_send(agent->urgent, &message, NULL, wait);
             if (error)
                 return error;
+        } else if (message.flags == URGENT_ACCEPT) {
+            plat_mutex_lock(&agent->lock);
+            (void)accept_channels(agent);
+            plat_mutex_unlock(&agent->lock);
         } else if (message.flags == ZCB_URGENT_STOP || message.flags == ZCB_URGENT_CLOSE_CHANNEL) {
             *request = (zcb_urgent)message.flags;
             *id = message.id;

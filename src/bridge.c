@@ -11,6 +11,8 @@
 
 #include "session.h"
 
+#define ACCEPT_WAIT_MS 10000
+
 /* A posted receive that no message has been given to. */
 struct post {
     struct post *next;
@@ -349,6 +351,18 @@ static zcb_error enter(zcb_session *session, zcb_bridge *bridge)
     return error;
 }
 
+/* A link that is full holds channels that the engine has not looked at yet: it takes them in when asked. */
+static zcb_error enter_with_room(zcb_session *session, zcb_bridge *bridge)
+{
+    zcb_error error = enter(session, bridge);
+    if (error != ZCB_ERR_TIMEOUT)
+        return error;
+    zcb_wait wait = {.deadline_ns = zcb_deadline_ns(ACCEPT_WAIT_MS)};
+    session_urgent(session, URGENT_ACCEPT, 0);
+    error = zcb_session_ping(session, &wait); /* answered after what was asked before */
+    return error ? error : enter(session, bridge);
+}
+
 static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options *options)
 {
     if (!why)
@@ -374,7 +388,7 @@ zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *optio
         error = channel_open(options, session->process, &made->channel);
     if (!error) {
         made->session = session;
-        error = enter(session, made);
+        error = enter_with_room(session, made);
     }
     if (error) {
         explain(why, error, options);
@@ -433,9 +447,10 @@ void zcb_bridge_close(zcb_bridge *bridge)
         return;
     zcb_session *session = bridge->session;
     plat_mutex_lock(&session->lock);
-    if (!bridge->shut && !session->ended)
+    bool first = !bridge->shut;
+    bridge_shut(bridge); /* before the engine hears of it: its own close must not be seen first */
+    if (first && !session->ended)
         session_urgent(session, ZCB_URGENT_CLOSE_CHANNEL, bridge->number);
-    bridge_shut(bridge);
     finish_transfers(session, bridge);
     leave(session, bridge);
     plat_mutex_unlock(&session->lock);

@@ -13,10 +13,10 @@ static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const 
     struct source room = tx_room_source(session->commands);
     plat_mutex_lock(&session->lock);
     zcb_error error = session->reading ? session_follow(session, NULL, &room, false, wait)
-                                       : session_read(session, &room, wait);
+                                       : session_read(session, &room, limit, wait);
     session_hand_over(session);
     plat_mutex_unlock(&session->lock);
-    return error ? error : limit_check(limit);
+    return error;
 }
 
 static zcb_error send_command(zcb_session *session, const zcb_command *command, const zcb_wait *wait)

@@ -93,6 +93,17 @@ struct reply *pending_take(zcb_session *session, struct pending *pending)
     return reply;
 }
 
+void pending_put_in_row(zcb_session *session, struct pending *pending)
+{
+    pending->next_done = NULL;
+    if (session->last_done)
+        session->last_done->next_done = pending;
+    else
+        session->first_done = pending;
+    session->last_done = pending;
+    session_tell_parked(session);
+}
+
 void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply)
 {
     pending->done = true;
@@ -106,12 +117,7 @@ void pending_finish(zcb_session *session, struct pending *pending, struct reply 
         if (pending->waiter)
             waiter_tell(pending->waiter);
     } else if (pending->flags & ZCB_COMMAND_NOTIFY) {
-        if (session->last_done)
-            session->last_done->next_done = pending;
-        else
-            session->first_done = pending;
-        session->last_done = pending;
-        session_tell_parked(session);
+        pending_put_in_row(session, pending);
     }
 }
 

@@ -77,12 +77,32 @@ void plat_event_clear(plat_handle event);
 
 /* ---- the one wait ---- */
 
+/* The signals that were held back for the calling thread; the system's own form. */
+typedef struct plat_signals plat_signals;
+#if defined(_WIN32)
+struct plat_signals {
+    int none;
+};
+#else
+#include <signal.h>
+struct plat_signals {
+    sigset_t before;
+};
+#endif
+/* Holds signals back for this thread, so that it can look whether one has come and then sleep without
+ * missing the next: see plat_wait. Nothing where there are no signals. */
+void plat_signals_hold(plat_signals *held);
+void plat_signals_release(const plat_signals *held);
+
 #define PLAT_WAIT_MAX 8
 /* Sleeps until one of the handles (events, process handles, links; PLAT_NO_HANDLE entries are skipped) is
  * signalled, the deadline passes or, on POSIX, a signal is handled. *ready is the lowest index that is
  * signalled. ZCB_ERR_TIMEOUT; ZCB_ERR_INTERRUPTED; ZCB_ERR_SYSTEM. A link is signalled when it can be
  * received from or its other end is closed. */
 zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns, unsigned *ready);
+/* The same with signals held back by plat_signals_hold, which are let through while it sleeps. */
+zcb_error plat_wait_held(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                         const plat_signals *held, unsigned *ready);
 
 /* ---- processes ---- */
 

@@ -64,6 +64,10 @@ static_assert(sizeof(struct reply_wire) == 80, "wire layout");
 /* ---- messages on the urgent channel; kind ZCB_KIND_CONTROL, no payload ---- */
 
 /* The message's flags: what; its id: of which. STOP and CLOSE_CHANNEL as zcb_urgent. */
-enum { URGENT_PING = 16, URGENT_PONG = 17 };
+enum {
+    URGENT_PING = 16,
+    URGENT_PONG = 17,
+    URGENT_ACCEPT = 18 /* take in the channels that wait on the link */
+};
 
 #endif

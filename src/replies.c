@@ -181,18 +181,20 @@ static zcb_error wait_for_reply(zcb_session *session, const struct source *also,
     return wait_any(sources, also ? 3 : 2, session->process, &session->commands->rx.spin, wait);
 }
 
-static zcb_error read_without_lock(zcb_session *session, const struct source *also, const zcb_wait *wait,
-                                   bool *whole)
+static zcb_error read_without_lock(zcb_session *session, const struct source *also, struct limit *limit,
+                                   const zcb_wait *wait, bool *whole)
 {
     zcb_error error = ZCB_OK;
     if (!has_data(session))
         error = wait_for_reply(session, also, wait);
     if (error || !has_data(session))
         return error;
-    return read_incoming(session, wait, whole);
+    error = read_incoming(session, wait, whole);
+    return error || !limit ? error : limit_check(limit);
 }
 
-zcb_error session_read(zcb_session *session, const struct source *also, const zcb_wait *wait)
+zcb_error session_read(zcb_session *session, const struct source *also, struct limit *limit,
+                       const zcb_wait *wait)
 {
     if (session->ended)
         return ZCB_OK;
@@ -206,7 +208,7 @@ zcb_error session_read(zcb_session *session, const struct source *also, const zc
     session->reading = true;
     atomic_store(&session->reader.told, 0);
     plat_mutex_unlock(&session->lock);
-    zcb_error error = read_without_lock(session, also, &limits, &whole);
+    zcb_error error = read_without_lock(session, also, limit, &limits, &whole);
     plat_mutex_lock(&session->lock);
     session->reading = false;
     if (whole)
@@ -321,11 +323,17 @@ static zcb_error await(zcb_session *session, struct pending *pending, const zcb_
         if (session->reading)
             error = session_follow(session, pending, NULL, false, wait);
         else
-            error = session_read(session, NULL, wait);
-        if (!pending->done && !error)
-            error = limit_check(&limit);
+            error = session_read(session, NULL, &limit, wait);
     }
-    return pending->done ? ZCB_OK : error;
+    return pending->done && error != ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
+}
+
+/* Nobody waits for it any more: its result goes where it would have gone. */
+static void stop_awaiting(zcb_session *session, struct pending *pending)
+{
+    pending->awaited = false;
+    if (pending->done && (pending->flags & ZCB_COMMAND_NOTIFY))
+        pending_put_in_row(session, pending);
 }
 
 zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result, const zcb_wait *wait)
@@ -345,7 +353,7 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
             session_remove_done(session, pending);
         error = await(session, pending, wait);
         if (error)
-            pending->awaited = false;
+            stop_awaiting(session, pending);
         else
             error = give(session, pending, result);
         session_hand_over(session);
@@ -370,12 +378,10 @@ zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_
         else if (session->reading || session->notify_count == 0)
             error = session_follow(session, NULL, NULL, true, wait);
         else
-            error = session_read(session, NULL, wait);
-        if (!session->first_done && !error)
-            error = limit_check(&limit);
+            error = session_read(session, NULL, &limit, wait);
     }
     struct pending *done = session->first_done;
-    if (done) {
+    if (done && error != ZCB_ERR_INTERRUPTED) {
         session_remove_done(session, done);
         error = give(session, done, result);
     }

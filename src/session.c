@@ -82,7 +82,7 @@ static void lose_ended(zcb_session *session)
     static const zcb_wait at_once = {0};
     if (session->reading)
         return;
-    while (!session->ended && session_read(session, NULL, &at_once) == ZCB_OK)
+    while (!session->ended && session_read(session, NULL, NULL, &at_once) == ZCB_OK)
         continue;
     session_lose(session, ZCB_ERR_PEER_GONE);
 }
@@ -143,9 +143,9 @@ void zcb_session_close(zcb_session *session, int64_t grace_ms)
     plat_mutex_lock(&session->lock);
     bool first = !session->closing;
     session->closing = true;
-    session_end(session, "it was closed");
     for (zcb_bridge *b = session->bridges; b; b = bridge_next(b))
-        bridge_shut(b);
+        bridge_shut(b); /* before the engine hears of it: its end must not be seen first */
+    session_end(session, "it was closed");
     plat_mutex_unlock(&session->lock);
     if (first)
         end_processes(session, grace_ms < 0 ? 0 : grace_ms);

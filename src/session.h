@@ -111,6 +111,8 @@ struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint
 struct pending *pending_find(const zcb_session *session, uint64_t id);
 /* Takes it out of the books and frees it; its reply is the caller's. */
 struct reply *pending_take(zcb_session *session, struct pending *pending);
+/* Puts a result into the row that zcb_session_next gives. */
+void pending_put_in_row(zcb_session *session, struct pending *pending);
 /* It is done: tells who waits for it. reply may be NULL. */
 void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply);
 /* It is done without a word from the engine. */
@@ -139,9 +141,10 @@ void limit_init(struct limit *limit, const zcb_wait *wait);
 /* ZCB_ERR_TIMEOUT, _CANCELLED or _INTERRUPTED when the wait is to end. */
 zcb_error limit_check(struct limit *limit);
 
-/* Under the lock: reads until something has arrived, a deadline was acted on, or the wait ends. The lock is
- * given up meanwhile. Only when nobody else reads. */
-zcb_error session_read(zcb_session *session, const struct source *also, const zcb_wait *wait);
+/* Under the lock: reads until something has arrived, a deadline was acted on, or the wait ends; limit may be
+ * NULL. The lock is given up meanwhile. Only when nobody else reads. */
+zcb_error session_read(zcb_session *session, const struct source *also, struct limit *limit,
+                       const zcb_wait *wait);
 /* Under the lock, which is given up meanwhile: waits to be told something by the thread that reads, above all
  * that `pending` (may be NULL) is done. */
 zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also, bool parked,

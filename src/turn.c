@@ -65,11 +65,14 @@ static zcb_error wait_in_line(struct turn *turn, struct waiter *waiter, const zc
     struct source told = waiter_source(waiter);
     zcb_error error = wait_any(&told, 1, PLAT_NO_HANDLE, &waiter->spin, wait);
     plat_mutex_lock(&turn->lock);
-    if (!leave_line(turn, waiter))
-        error = ZCB_OK; /* perhaps it was given while the wait ended */
+    bool given = !leave_line(turn, waiter); /* perhaps while the wait ended */
+    plat_mutex_unlock(&turn->lock);
+    if (given && error == ZCB_ERR_INTERRUPTED)
+        turn_give(turn);
+    else if (given)
+        error = ZCB_OK;
     else if (!error)
         error = ZCB_ERR_CLOSED;
-    plat_mutex_unlock(&turn->lock);
     return error;
 }
 

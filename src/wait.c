@@ -118,12 +118,35 @@ static void learn_from_sleep(struct spin *spin, int64_t waited_ns)
         spin->budget_ns = SPIN_MIN_NS;
 }
 
+/* *which is `count` when only a signal woke it that is to be ignored. Where signals matter they are held
+ * back from the last look at them to the sleep: one that came while this thread spun would otherwise be
+ * noticed at the next wake-up. */
+static zcb_error sleep_or_signal(const plat_handle *handles, unsigned count, const zcb_wait *wait,
+                                 unsigned *which)
+{
+    zcb_error error;
+    *which = count;
+    if (!wait || !wait->interrupted) {
+        error = plat_wait(handles, count, wait_deadline(wait), which);
+        return error == ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
+    }
+    plat_signals held;
+    plat_signals_hold(&held);
+    bool stop = wait->interrupted(wait->arg) != 0;
+    error = stop ? ZCB_ERR_INTERRUPTED
+                 : plat_wait_held(handles, count, wait_deadline(wait), &held, which);
+    plat_signals_release(&held);
+    if (error == ZCB_ERR_INTERRUPTED && !stop && !wait->interrupted(wait->arg))
+        error = ZCB_OK;
+    return error;
+}
+
 /* One sleep: ZCB_OK means look again. */
 static zcb_error sleep_once(const struct source *sources, unsigned count, plat_handle peer,
                             const zcb_wait *wait)
 {
     plat_handle handles[WAIT_SOURCES + 2];
-    unsigned which = 0;
+    unsigned which;
     for (unsigned i = 0; i < count; i++) {
         atomic_store(sources[i].asleep, 1); /* partner: wait_ring */
         handles[i] = sources[i].bell;
@@ -132,7 +155,7 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
     if (!any_ready(sources, count)) {
         handles[count] = wait && wait->cancel ? wait->cancel->event : PLAT_NO_HANDLE;
         handles[count + 1] = peer;
-        error = plat_wait(handles, count + 2, wait_deadline(wait), &which);
+        error = sleep_or_signal(handles, count + 2, wait, &which);
         if (!error && which < count)
             plat_event_clear(handles[which]);
         if (!error && which == count)
@@ -142,8 +165,6 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
     }
     for (unsigned i = 0; i < count; i++)
         atomic_store(sources[i].asleep, 0);
-    if (error == ZCB_ERR_INTERRUPTED && !(wait && wait->interrupted && wait->interrupted(wait->arg)))
-        error = ZCB_OK;
     return error;
 }
 

@@ -96,7 +96,7 @@ static PyObject *get_closed(PyObject *self, void *Py_UNUSED(closure))
     return PyBool_FromLong(((BridgeObject *)self)->closed);
 }
 
-static PyObject *raise(BridgeObject *self, zcb_error error)
+static PyObject *raise_error(BridgeObject *self, zcb_error error)
 {
     if (error == ZCB_ERR_CLOSED && self->closed)
         return native_raise(self->state, error, "the bridge was closed");
@@ -112,7 +112,7 @@ static PyObject *raise_post(BridgeObject *self, zcb_error error, double timeout)
             PyUnicode_FromString(
                 "Timeout posting a transfer: no room behind the commands that wait"),
             timeout, "Wait for some of them first, or give it a longer timeout.");
-    return raise(self, error);
+    return raise_error(self, error);
 }
 
 PyDoc_STRVAR(post_receive_doc,
@@ -220,7 +220,7 @@ static PyObject *bridge_withdraw(PyObject *object, PyObject *const *args, Py_ssi
     zcb_error error;
     Py_BEGIN_ALLOW_THREADS error = zcb_bridge_withdraw(self->bridge, id);
     Py_END_ALLOW_THREADS if (error && error != ZCB_ERR_TOO_LATE &&
-                             error != ZCB_ERR_NOT_FOUND) return raise(self, error);
+                             error != ZCB_ERR_NOT_FOUND) return raise_error(self, error);
     return PyBool_FromLong(error == ZCB_OK);
 }
 
@@ -238,7 +238,7 @@ static PyObject *raise_send(BridgeObject *self, zcb_error error, uint64_t bytes,
             "send a longer timeout, or the bridge a larger frame_mb.");
     if (error == ZCB_ERR_REFUSED && !PyErr_Occurred())
         return native_raise_refused(self->state, refused_by);
-    return raise(self, error);
+    return raise_error(self, error);
 }
 
 PyDoc_STRVAR(send_doc,
@@ -317,7 +317,7 @@ static PyObject *raise_receive(BridgeObject *self, zcb_error error, const zcb_me
                             (unsigned long long)message->bytes);
     }
     if (error != ZCB_ERR_TIMEOUT || PyErr_Occurred())
-        return raise(self, error);
+        return raise_error(self, error);
     if (!message->kind)
         return native_raise_timeout(
             PyUnicode_FromString("Timeout waiting for PowerShell chunk: no message came"), timeout,

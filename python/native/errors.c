@@ -19,7 +19,7 @@ PyObject *native_error_create(void)
 /* "doing: sentence: detail". A detail may have been cut within a character, which %s replaces. */
 static PyObject *describe(const char *doing, zcb_error error, const char *detail)
 {
-    bool more = detail && *detail;
+    bool more = detail && *detail && strcmp(detail, zcb_error_text(error)) != 0;
     return PyUnicode_FromFormat("%s%s%s%s%s", doing ? doing : "", doing ? ": " : "",
                                 zcb_error_text(error), more ? ": " : "", more ? detail : "");
 }

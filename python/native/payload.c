@@ -57,19 +57,21 @@ static bool get_buffer(PyObject *data, Py_buffer *view)
     return false;
 }
 
+static uint32_t kind_of_object(native_state *state, PyObject *object)
+{
+    bool clixml = PyObject_TypeCheck(object, state->clixml) ||
+                  native_lease_kind(state, object) == ZCB_KIND_CLIXML;
+    return clixml ? ZCB_KIND_CLIXML : ZCB_KIND_BYTES;
+}
+
 /* A view of a whole CliXml or Lease is of its kind; a part of one is just bytes. */
 static uint32_t kind_of(native_state *state, PyObject *data, Py_ssize_t bytes)
 {
-    PyObject *object = data;
-    if (PyMemoryView_Check(data) && PyMemoryView_GET_BASE(data))
-        object = PyMemoryView_GET_BASE(data);
-    if (object != data && PyObject_Size(object) != bytes) {
-        PyErr_Clear();
-        return ZCB_KIND_BYTES;
-    }
-    if (PyObject_TypeCheck(object, state->clixml))
-        return ZCB_KIND_CLIXML;
-    return native_lease_kind(state, object) == ZCB_KIND_CLIXML ? ZCB_KIND_CLIXML : ZCB_KIND_BYTES;
+    PyObject *base = PyMemoryView_Check(data) ? PyMemoryView_GET_BASE(data) : NULL;
+    if (!base)
+        return kind_of_object(state, data);
+    uint32_t kind = kind_of_object(state, base);
+    return kind == ZCB_KIND_BYTES || PyObject_Size(base) == bytes ? kind : ZCB_KIND_BYTES;
 }
 
 bool native_payload_acquire(native_state *state, PyObject *data, PyObject *kind,

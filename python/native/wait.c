@@ -56,7 +56,8 @@ static bool find_main_thread(void)
 
 bool native_wait_setup(void)
 {
-    if (main_thread)
+    /* The other interpreters run no signal handlers. */
+    if (main_thread || PyInterpreterState_Get() != PyInterpreterState_Main())
         return true;
 #ifndef _WIN32
     if (pthread_atfork(NULL, NULL, set_main_thread)) {

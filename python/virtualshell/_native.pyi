@@ -66,7 +66,8 @@ class Lease:
 @final
 class Session:
     """timeout and deadline arguments are seconds; None waits without limit. Waits release the GIL and are
-    ended by signal handlers that raise. All methods may be called from any thread."""
+    ended by signal handlers that raise; a handler that waits where the call it interrupted waits gets a
+    RuntimeError. All methods may be called from any thread."""
 
     def __init__(
         self,
@@ -104,7 +105,9 @@ class Session:
 class Bridge:
     def __init__(self, session: Session, *, frame_bytes: int, window_bytes: int) -> None: ...
     def post_receive(self, target: str, timeout: Optional[float] = None) -> int: ...
-    def post_send(self, expression: str, depth: int = 0, timeout: Optional[float] = None) -> int: ...
+    def post_send(
+        self, expression: str, depth: int = 0, timeout: Optional[float] = None
+    ) -> int: ...
     def send(self, data: Any, timeout: Optional[float] = None, kind: int = ...) -> None:
         """Any C-contiguous buffer, copied from directly; TypeError otherwise. kind defaults to that of a
         CliXml or Lease (or a memoryview of a Lease), else KIND_BYTES."""

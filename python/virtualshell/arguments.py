@@ -119,8 +119,10 @@ def buffer_bytes(value: Any, name: str) -> int:
                     " numpy.ascontiguousarray()"
                 )
             return view.nbytes
-    except ValueError:  # an item format that memoryview can't describe, e.g. NumPy's datetime64
-        return int(value.nbytes)
+    except ValueError as error:  # items that no buffer can describe, e.g. NumPy's datetime64
+        raise TypeError(
+            f"{name} can't be sent as it is: {error}. Send it as bytes, e.g. numpy's .view('uint8')"
+        ) from None
     except TypeError:
         if isinstance(value, str):
             raise TypeError(

@@ -14,7 +14,7 @@ import time
 from typing import Dict, Optional
 
 from . import _native
-from .errors import ChannelError, TransferTimeoutError
+from .errors import ChannelError, TransferError, TransferTimeoutError, VirtualShellError
 from .failures import (
     SESSION_KEPT,
     SESSION_KILLED,
@@ -49,6 +49,7 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         self.text = text
         self._limit = limit
         self._strip = strip
+        self._cancelling = False
         self._settling = threading.Lock()  # taken once, by the thread that settles this future
         self._collecting = threading.Lock()  # held by the thread that waits in the native layer
 
@@ -77,22 +78,32 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         """
         if self.done():
             return self.cancelled()
-        if not self._withdraw() or not self._settling.acquire(blocking=False):
+        self._cancelling = True
+        if not self._withdraw():
             return self.cancelled()
-        super().cancel()
-        self.set_running_or_notify_cancel()  # tells futures.wait and as_completed
-        return True
+        if self._settling.acquire(blocking=False):
+            self._become_cancelled()
+            return True
+        try:
+            super().exception()  # another thread is at it
+        except concurrent.futures.CancelledError:
+            return True
+        return False
 
     def settle(self, native: _native.Result) -> None:
         """Ends the future, unless that was done already."""
         if not self._settling.acquire(blocking=False):
             return
-        self.outcome = CommandResult(native, self._strip)
-        error = self._error(native, self.outcome)
-        if error is None:
-            self.set_result(self.outcome)
-        else:
+        outcome = CommandResult(native, self._strip)
+        error = self._error(native, outcome)
+        if error is not None:
+            self.outcome = outcome
             self.set_exception(error)
+        elif native.status == _native.STATUS_STOPPED and self._cancelling:
+            self._become_cancelled()
+        else:
+            self.outcome = outcome
+            self.set_result(outcome)
 
     def fail(self, error: Exception) -> None:
         """Ends the future with an exception, unless that was done already."""
@@ -134,6 +145,10 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
             f"{shorten(self.text)} was not done after {plural(timeout)} of waiting; it goes on"
         )
 
+    def _become_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()  # tells futures.wait and as_completed
+
     def _withdraw(self) -> bool:
         raise NotImplementedError
 
@@ -170,8 +185,14 @@ class Transfers:
     """The native side of a bridge, and its failures that nobody has seen yet."""
 
     def __init__(self, native: _native.Bridge) -> None:
-        self.native = native
+        self.native: Optional[_native.Bridge] = native  # None when closed
         self.unseen: Dict[int, TransferFuture] = {}
+
+    def close(self) -> None:
+        """Ends all waits; memory and descriptors go back with the last call that is under way."""
+        native, self.native = self.native, None
+        if native is not None:
+            native.close()
 
     def posted(self, future: TransferFuture, id: int) -> None:
         """Remembers a transfer until it has succeeded or its failure was seen."""
@@ -179,11 +200,9 @@ class Transfers:
 
     def seen(self, id: int) -> None:
         """Its failure has been raised; tells the native layer the first time."""
-        if self.unseen.pop(id, None) is not None:
-            try:
-                self.native.seen(id)
-            except _native.Error:
-                pass  # the bridge has ended: nothing will come of it any more
+        native = self.native
+        if self.unseen.pop(id, None) is not None and native is not None:
+            native.seen(id)
 
 
 class TransferFuture(PowerShellFuture):
@@ -203,11 +222,12 @@ class TransferFuture(PowerShellFuture):
         self._timeout_text = timeout_text
 
     def _withdraw(self) -> bool:
+        native = self._transfers.native
         try:
-            if not self._transfers.native.withdraw(self.id):
+            if native is None or not native.withdraw(self.id):
                 return False
         except _native.Error:
-            return False
+            return False  # the session has ended, and the transfer with it
         self._transfers.seen(self.id)
         return True
 
@@ -216,14 +236,11 @@ class TransferFuture(PowerShellFuture):
             self._transfers.unseen.pop(self.id, None)
             return None
         if native.status == _native.STATUS_TIMED_OUT:
-            return TransferTimeoutError(
-                f"Timeout waiting for PowerShell chunk: {self._timeout_text} {shorten(self.text)}"
-                f" within {plural(self._limit)}. Give it more time (timeout=), or send less or a"
-                " larger chunk_mb",
-                result=outcome,
+            return TransferTimeoutError(self._timed_out(), result=outcome)
+        if native.status == _native.STATUS_STOPPED and self._transfers.native is None:
+            return ChannelError(
+                "the bridge was closed before the transfer was done", result=outcome
             )
-        if native.status == _native.STATUS_STOPPED:  # it was not cancelled: then nobody asks
-            return ChannelError(f"the transfer was given up: {outcome.err.strip()}", result=outcome)
         if native.status == _native.STATUS_LOST:
             return session_lost(self._completions.session, outcome)
         return None
@@ -235,6 +252,20 @@ class TransferFuture(PowerShellFuture):
         except Exception:
             return None
         return self.outcome
+
+    def failure(self, text: str) -> VirtualShellError:
+        """The exception for whoever waited for its data, and was told `text` instead."""
+        result = self.outcome_now()
+        if result is not None and result.status == "timed out":
+            return TransferTimeoutError(self._timed_out(), result=result)
+        return TransferError(text, result=result)
+
+    def _timed_out(self) -> str:
+        return (
+            f"Timeout waiting for PowerShell chunk: {self._timeout_text} {shorten(self.text)}"
+            f" within {plural(self._limit)}. Give it more time (timeout=), or send less or a"
+            " larger chunk_mb"
+        )
 
     def _seen(self) -> None:
         self._transfers.seen(self.id)

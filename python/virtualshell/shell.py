@@ -263,6 +263,8 @@ class Shell:
             return [self.run(one, timeout, local_scope, raise_on_error) for one in several]
         limit = self._timeout if timeout is None else arguments.seconds(timeout, "timeout")
         session = self._session or self._live()
+        if self._auto_restart and not session.alive()[0]:
+            session = self._restarted(session)
         try:
             native = session.run(command, limit, local_scope)
         except _native.Error as error:
@@ -296,6 +298,8 @@ class Shell:
             raise TypeError(f"callback must be callable, not {callback!r}")
         limit = self._timeout if timeout is None else arguments.seconds(timeout, "timeout")
         session = self._session or self._live()
+        if self._auto_restart and not session.alive()[0]:
+            session = self._restarted(session)
         try:
             id = session.submit(command, limit, local_scope)
         except _native.Error as error:
@@ -358,8 +362,8 @@ class Shell:
 
     # Inside
 
-    def _attach(self, bridge: ZeroCopyBridge) -> Tuple[_native.Session, Completions]:
-        """Takes a bridge's name; returns what the bridge works with."""
+    def _attach(self, bridge: ZeroCopyBridge) -> Completions:
+        """Takes a bridge's name; returns what its futures need."""
         with self._lifecycle:
             session = self._live()
             if not session.alive()[0]:
@@ -371,7 +375,7 @@ class Shell:
                     " it out to have one chosen"
                 )
             self._bridges[bridge.channel_name] = bridge
-            return session, self._completions_of(session)
+            return self._completions_of(session)
 
     def _detach(self, bridge: ZeroCopyBridge) -> None:
         """Frees its name."""

@@ -32,7 +32,7 @@ from .errors import (
     TransferTooLargeError,
 )
 from .failures import FORKED, plural, session_lost, shorten
-from .futures import TransferFuture, Transfers
+from .futures import Completions, TransferFuture, Transfers
 from .shell import Shell
 
 Self = TypeVar("Self", bound="ZeroCopyBridge")
@@ -108,9 +108,9 @@ class ZeroCopyBridge:
         self._sending = threading.Lock()  # held from the post to the end of an all-in-one send
         self._receiving = threading.Lock()  # and of an all-in-one receive
         self._direct: Optional[Transfers] = None
-        self._session, self._completions = shell._attach(self)
+        self._completions: Optional[Completions] = shell._attach(self)  # None when closed
         try:
-            self._transfers = Transfers(self._open())
+            self._transfers = self._open()
         except BaseException:
             shell._detach(self)
             raise
@@ -274,7 +274,8 @@ class ZeroCopyBridge:
             depth = arguments.integer(depth, "depth", 1, 100)
         limit = self._limit(timeout)
         if expression is None:
-            data = _data(self._transfers, self._take(self._transfers, limit, return_memoryview))
+            message = self._take(self._transfers, _Deadline(limit), return_memoryview)
+            data = _data(self._transfers, message)
         else:
             data = self._receive_from(expression, depth, limit, return_memoryview)
         return memoryview(cast(bytes, data)) if return_memoryview else cast(bytes, data)
@@ -304,33 +305,36 @@ class ZeroCopyBridge:
 
     # Inside
 
-    def _open(self) -> _native.Bridge:
+    def _open(self) -> Transfers:
+        session = self._home().session
         try:
             native = _native.Bridge(
-                self._session, frame_bytes=self._frame_bytes, window_bytes=self._chunk_bytes
+                session, frame_bytes=self._frame_bytes, window_bytes=self._chunk_bytes
             )
         except _native.Error as error:
-            if not self._session.alive()[0]:
-                raise session_lost(self._session) from error
+            if not session.alive()[0]:
+                raise session_lost(session) from error
             raise ChannelError(f"Failed to create channel: {error}") from error
         except MemoryError as error:
             raise ChannelError(
                 f"Failed to create channel: there is no memory for it ({error}); a smaller frame_mb"
                 " or chunk_mb takes less"
             ) from error
-        closer = weakref.finalize(self, _close_native, native, self._pid)
+        transfers = Transfers(native)
+        closer = weakref.finalize(self, _close_own, transfers, self._pid)
         closer.atexit = False  # the end of the session, at exit, ends its bridges
-        return native
+        return transfers
 
     def _close(self, why: str) -> None:
         with self._lock:
             if self._why_closed is not None:
                 return
             self._why_closed = why
+            self._completions = None
             open_now = [self._transfers, self._direct]
         for transfers in open_now:
             if transfers is not None:
-                _close_native(transfers.native, self._pid)
+                _close_own(transfers, self._pid)
         self._shell._detach(self)
 
     def _direct_transfers(self) -> Transfers:
@@ -338,11 +342,20 @@ class ZeroCopyBridge:
         can come between their two halves.
         """
         with self._lock:
-            if self._why_closed is not None:
-                raise self._closed_error()
             if self._direct is None:
-                self._direct = Transfers(self._open())
+                self._direct = self._open()
             return self._direct
+
+    def _home(self) -> Completions:
+        completions = self._completions
+        if completions is None:
+            raise self._closed_error()
+        return completions
+
+    def _live(self, transfers: Transfers) -> _native.Bridge:
+        if transfers.native is None:
+            raise self._closed_error()
+        return transfers.native
 
     def _limit(self, timeout: Optional[float]) -> Optional[float]:
         return (
@@ -354,7 +367,7 @@ class ZeroCopyBridge:
     def _post_receive(
         self, transfers: Transfers, target: str, limit: Optional[float]
     ) -> TransferFuture:
-        post = transfers.native.post_receive
+        post = self._live(transfers).post_receive
         return self._posted(
             transfers, lambda: post(target, limit), target, limit, "no message was complete for"
         )
@@ -362,7 +375,7 @@ class ZeroCopyBridge:
     def _post_send(
         self, transfers: Transfers, expression: str, depth: int, limit: Optional[float]
     ) -> TransferFuture:
-        post = transfers.native.post_send
+        post = self._live(transfers).post_send
         return self._posted(
             transfers,
             lambda: post(expression, depth, limit),
@@ -379,20 +392,21 @@ class ZeroCopyBridge:
         limit: Optional[float],
         timeout_text: str,
     ) -> TransferFuture:
+        completions = self._home()
         future = TransferFuture(
-            self._completions, transfers, text, limit, self._shell._strip, timeout_text
+            completions, transfers, text, limit, self._shell._strip, timeout_text
         )
         try:
             id = post()
         except _native.Error as error:
             raise self._error(error) from error
         transfers.posted(future, id)
-        self._completions.add(future, id)
+        completions.add(future, id)
         return future
 
     def _deliver(self, transfers: Transfers, data: Any, limit: Optional[float]) -> None:
         try:
-            transfers.native.send(data, limit)
+            self._live(transfers).send(data, limit)
         except TimeoutError:
             raise TransferTimeoutError(
                 f"Timeout: PowerShell did not take the data within {plural(limit)}, so the message"
@@ -404,19 +418,23 @@ class ZeroCopyBridge:
                 raise self._refused(transfers, error) from error
             raise self._error(error) from error
 
-    def _take(self, transfers: Transfers, limit: Optional[float], lease: bool) -> Message:
+    def _take(self, transfers: Transfers, deadline: _Deadline, lease: bool) -> Message:
         """The next message, whatever it is for and whatever it is."""
-        native = transfers.native
-        try:
-            return native.receive_lease(limit) if lease else native.receive(limit)
-        except TimeoutError:
-            raise TransferTimeoutError(
-                "Timeout waiting for PowerShell chunk: nothing was complete within"
-                f" {plural(limit)}. Let PowerShell send with send_from_powershell, give it more time"
-                " (timeout=), or send less or a larger chunk_mb"
-            ) from None
-        except _native.Error as error:
-            raise self._error(error) from error
+        while True:
+            native, left = self._live(transfers), deadline.left()
+            try:
+                return native.receive_lease(left) if lease else native.receive(left)
+            except TimeoutError:
+                raise TransferTimeoutError(
+                    "Timeout waiting for PowerShell chunk: nothing was complete within"
+                    f" {plural(deadline.limit)}. Let PowerShell send with send_from_powershell,"
+                    " give it more time (timeout=), or send less or a larger chunk_mb"
+                ) from None
+            except _native.Error as error:
+                # What was given up half-way is of a transfer that was cancelled or timed out; if
+                # nobody knows that yet, a message that says so follows.
+                if error.name != "ZCB_ERR_ABORTED":
+                    raise self._error(error) from error
 
     def _send_into(self, target: str, data: Any, limit: Optional[float]) -> None:
         deadline = _Deadline(limit)
@@ -457,7 +475,7 @@ class ZeroCopyBridge:
     ) -> Union[bytes, _native.Lease]:
         """The message of this transfer. Others are left over from calls that timed out."""
         while True:
-            message = self._take(transfers, deadline.left(), lease)
+            message = self._take(transfers, deadline, lease)
             if message[2] == future.id:
                 return _data(transfers, message)
             transfers.unseen.pop(message[2], None)
@@ -489,10 +507,11 @@ class ZeroCopyBridge:
     def _error(self, error: _native.Error) -> Exception:
         if error.name == "ZCB_ERR_FORKED" or os.getpid() != self._pid:
             return SessionLostError(FORKED)
-        if self._why_closed is not None:
+        completions = self._completions
+        if completions is None:
             return self._closed_error()
-        if not self._session.alive()[0]:
-            lost = session_lost(self._session)
+        if not completions.session.alive()[0]:
+            lost = session_lost(completions.session)
             return SessionLostError(f"{lost}, and open a new ZeroCopyBridge")
         if error.name in ("ZCB_ERR_CLOSED", "ZCB_ERR_PEER_CLOSED", "ZCB_ERR_PROTOCOL"):
             return ChannelError(
@@ -523,8 +542,9 @@ def _data(transfers: Transfers, message: Message) -> Union[bytes, _native.Lease]
     kind, data, id = message
     if kind != _native.KIND_ERROR:
         return data
-    transfers.unseen.pop(id, None)
-    raise TransferError(bytes(cast(bytes, data)).decode("utf-8", "replace").strip())
+    text = bytes(cast(bytes, data)).decode("utf-8", "replace").strip()
+    future = transfers.unseen.pop(id, None)
+    raise TransferError(text) if future is None else future.failure(text)
 
 
 def _target(value: object) -> str:
@@ -534,6 +554,6 @@ def _target(value: object) -> str:
     return target
 
 
-def _close_native(native: _native.Bridge, pid: int) -> None:
-    if os.getpid() == pid:
-        native.close()
+def _close_own(transfers: Transfers, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child's copies are its parent's
+        transfers.close()

@@ -33,12 +33,11 @@ static void nothing_overlaps_at_any_size(void **state)
     assert_sound(ZCB_MIN_FRAME_BYTES, ZCB_MIN_WINDOW_BYTES);
     assert_sound(ZCB_MAX_FRAME_BYTES, ZCB_MAX_WINDOW_BYTES);
     for (int i = 0; i < 10000; i++) {
-        uint64_t frame = ZCB_MIN_FRAME_BYTES +
-                         (next_random(&seed) >> (next_random(&seed) % 40)) %
-                             (ZCB_MAX_FRAME_BYTES - ZCB_MIN_FRAME_BYTES + 1);
-        uint64_t window = ZCB_MIN_WINDOW_BYTES +
-                          (next_random(&seed) >> (next_random(&seed) % 50)) %
-                              (ZCB_MAX_WINDOW_BYTES - ZCB_MIN_WINDOW_BYTES + 1);
+        uint64_t frame = ZCB_MIN_FRAME_BYTES + (next_random(&seed) >> (next_random(&seed) % 40)) %
+                                                   (ZCB_MAX_FRAME_BYTES - ZCB_MIN_FRAME_BYTES + 1);
+        uint64_t window =
+            ZCB_MIN_WINDOW_BYTES + (next_random(&seed) >> (next_random(&seed) % 50)) %
+                                       (ZCB_MAX_WINDOW_BYTES - ZCB_MIN_WINDOW_BYTES + 1);
         assert_sound(frame, window);
     }
 }

@@ -254,38 +254,39 @@ static void a_signal_is_ignored_when_nobody_asks(void **state)
     assert_int_equal(waiting.error, ZCB_OK);
 }
 
-struct bell_ringer {
-    struct place *place;
-    _Atomic int stop;
-};
-
-static void *ring_without_end(void *arg)
+/* Rings whoever looks, and has no news. */
+static bool rings_without_end(void *arg)
 {
-    struct bell_ringer *ringer = arg;
-    while (!atomic_load(&ringer->stop))
-        plat_event_set(ringer->place->bell);
+    plat_event_set(((struct place *)arg)->bell);
+    return false;
+}
+
+static zcb_error wait_at_restless(struct place *place, const zcb_wait *wait)
+{
+    struct source source = {rings_without_end, place, &place->asleep, place->bell};
+    return wait_any(&source, 1, PLAT_NO_HANDLE, &place->spin, wait);
+}
+
+static void *wait_there_restless(void *arg)
+{
+    struct waiting *waiting = arg;
+    waiting->error = wait_at_restless(waiting->place, &waiting->wait);
     return NULL;
 }
 
 static void a_bell_that_never_rests_hides_neither_deadline_nor_cancel(void **state)
 {
     struct place *place = *state;
-    struct bell_ringer ringer = {.place = place};
-    pthread_t thread = start_thread(ring_without_end, &ringer);
-    for (int i = 0; i < 20; i++) {
-        zcb_wait wait = within_ms(1);
-        assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
-    }
-    zcb_cancel *cancel;
-    assert_ok(zcb_cancel_create(&cancel));
-    struct waiting waiting = {place, {.deadline_ns = ZCB_NEVER, .cancel = cancel}, ZCB_OK, PLAT_NO_HANDLE};
-    pthread_t waiter = start_thread(wait_there, &waiting);
-    zcb_cancel_set(cancel);
-    join_thread(waiter);
-    assert_int_equal(waiting.error, ZCB_ERR_CANCELLED);
-    atomic_store(&ringer.stop, 1);
+    struct waiting waiting = {.place = place, .wait = within_ms(5)};
+    assert_int_equal(wait_at_restless(place, &waiting.wait), ZCB_ERR_TIMEOUT);
+    waiting.wait = (zcb_wait){.deadline_ns = ZCB_NEVER};
+    assert_ok(zcb_cancel_create(&waiting.wait.cancel));
+    pthread_t thread = start_thread(wait_there_restless, &waiting);
+    await_asleep(&place->asleep);
+    zcb_cancel_set(waiting.wait.cancel);
     join_thread(thread);
-    zcb_cancel_free(cancel);
+    assert_int_equal(waiting.error, ZCB_ERR_CANCELLED);
+    zcb_cancel_free(waiting.wait.cancel);
 }
 
 struct ball {

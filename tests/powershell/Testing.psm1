@@ -16,9 +16,11 @@ function New-Probe([int] $Width = 120) { [ZeroCopyBridge.Testing.EngineProbe]::n
 
 # Runs one test; what it throws is its failure.
 function Test([string] $Name, [scriptblock] $Body) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
     try {
         & $Body
         $script:Passed++
+        if ($clock.Elapsed.TotalSeconds -gt 5) { Write-Host "slow ($([int] $clock.Elapsed.TotalSeconds) s): $Name" }
     }
     catch {
         $script:Failed++
@@ -39,20 +41,46 @@ function Assert-Match([string] $Pattern, [string] $Actual, [string] $What = 'tex
 
 function Assert-True($Condition, [string] $What) { if (-not $Condition) { throw $What } }
 
+function Start-RealPwsh([string[]] $Arguments) {
+    $start = [Diagnostics.ProcessStartInfo]::new([Environment]::ProcessPath)
+    foreach ($argument in @('-NoLogo', '-NoProfile', '-NonInteractive') + $Arguments) { $start.ArgumentList.Add($argument) }
+    $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
+    $start.StandardInputEncoding = $start.StandardOutputEncoding = $start.StandardErrorEncoding = [Text.UTF8Encoding]::new($false)
+    $start.Environment['NO_COLOR'] = '1'
+    [Diagnostics.Process]::Start($start)
+}
+
+function Read-RealPwsh([Diagnostics.Process] $Process) {
+    $err = $Process.StandardError.ReadToEndAsync()
+    $out = $Process.StandardOutput.ReadToEnd()
+    $Process.WaitForExit()
+    $ansi = '\x1b\[[\d;?]*[a-zA-Z]'
+    [pscustomobject]@{ Out = $out -replace $ansi; Err = $err.Result -replace $ansi }
+}
+
 # What the real engine prints for a command: it is started as a person would start it.
 function Invoke-RealPwsh([string] $Command) {
-    $start = [Diagnostics.ProcessStartInfo]::new([Environment]::ProcessPath)
-    foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', $Command) { $start.ArgumentList.Add($argument) }
-    $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
-    $start.StandardOutputEncoding = $start.StandardErrorEncoding = [Text.UTF8Encoding]::new($false)
-    $start.Environment['NO_COLOR'] = '1'
-    $process = [Diagnostics.Process]::Start($start)
+    $process = Start-RealPwsh '-Command', $Command
     $process.StandardInput.Close()
-    $err = $process.StandardError.ReadToEndAsync()
-    $out = $process.StandardOutput.ReadToEnd()
-    $process.WaitForExit()
-    $ansi = '\x1b\[[\d;?]*[a-zA-Z]'
-    [pscustomobject]@{ Out = $out -replace $ansi; Err = $err.Result -replace $ansi; ExitCode = $process.ExitCode }
+    Read-RealPwsh $process
+}
+
+# The same for many commands of one line, given one after the other to a single engine: starting one for
+# each takes minutes. A hashtable by command.
+function Invoke-RealPwshForEach([string[]] $Commands) {
+    $mark = '-- next --'
+    $process = Start-RealPwsh '-Command', '-'
+    foreach ($command in $Commands) {
+        $process.StandardInput.WriteLine($command)
+        $process.StandardInput.WriteLine("[Console]::Out.WriteLine('$mark'); [Console]::Error.WriteLine('$mark')")
+    }
+    $process.StandardInput.Close()
+    $all = Read-RealPwsh $process
+    $out = $all.Out -split "$mark`n"
+    $err = $all.Err -split "$mark`n"
+    $results = @{}
+    for ($i = 0; $i -lt $Commands.Count; $i++) { $results[$Commands[$i]] = [pscustomobject]@{ Out = $out[$i]; Err = $err[$i] } }
+    $results
 }
 
 # Ends a test script with its tally.

@@ -124,9 +124,8 @@ Test 'Wait-Debugger and breakpoints do not wait' {
     Assert-Out 'Wait-Debugger; 5' "5`n"
 }
 
-Test 'deep recursion ends in an error, not in the process' {
-    Assert-Match 'call depth' $probe.Run('function deep { deep }; deep').Err
-    Assert-Out '1' "1`n"
+Test 'the stack is deep enough for recursion' {
+    Assert-Out 'function deep([int] $n) { if ($n) { deep ($n - 1) } else { "bottom" } }; deep 2000' "bottom`n"
 }
 
 Test '10 MB of command text' {
@@ -154,11 +153,20 @@ Test 'a stop ends the command, keeps the session and takes milliseconds' {
     Assert-Out '$kept; $cleaned' "42`n1`n"
 }
 
+Test 'a stop also ends the formatting of many errors' {
+    $stopped = $probe.RunAndStop('foreach ($i in 1..20000) { Write-Error "e$i" }', 1500)
+    Assert-True $stopped.Item1.Stopped 'it was not stopped'
+    Assert-Match 'e1\n' $stopped.Item1.Err
+    Assert-True ($stopped.Item2.TotalMilliseconds -lt 1000) "it took $($stopped.Item2.TotalMilliseconds) ms to stop"
+    Assert-Out '1' "1`n"
+}
+
 Test 'stops at any moment hit their own command or nothing' {
     $random = [Random]::new(1)
     foreach ($i in 1..200) {
-        $result = $probe.RunAndStop('$n = 0; while ($n -lt 2000) { $n++ }; "done"', $random.Next(0, 4)).Item1
-        if (-not $result.Stopped) { Assert-Equal "done`n" $result.Out }
+        $text = if ($i % 4) { '$n = 0; while ($n -lt 2000) { $n++ }; "done"' } else { 'Write-Error x; [pscustomobject]@{ a = 1 }; "done"' }
+        $result = $probe.RunAndStop($text, $random.Next(0, 4)).Item1
+        if (-not $result.Stopped) { Assert-Match "done`n" $result.Out }
         Assert-Out '1+1' "2`n"
     }
 }

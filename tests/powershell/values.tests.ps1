@@ -55,7 +55,7 @@ Test 'bytes cross as they are' {
 }
 
 Test 'everything else is CliXml, and comes back' {
-    $cases = [ordered]@{ '1' = 'Int32'; '"s"' = 'String'; '1, 2' = 'Object[]'; '(1..3)' = 'Object[]'; '1..3 | ForEach-Object { $_ }' = 'Object[]'; '@{ a = 1 }' = 'Hashtable'; 'Get-Item /usr' = 'PSObject'; '[byte[]](1), 2' = 'Object[]'; '$list' = 'ArrayList' }
+    $cases = [ordered]@{ '1' = 'Int32'; '"s"' = 'String'; '1, 2' = 'ArrayList'; '(1..3)' = 'ArrayList'; '1..3 | ForEach-Object { $_ }' = 'ArrayList'; '@{ a = 1 }' = 'Hashtable'; 'Get-Item /usr' = 'PSObject'; '[byte[]](1), 2' = 'ArrayList'; '$list' = 'ArrayList' }
     foreach ($expression in $cases.Keys) {
         $value = $probe.Evaluate($expression)
         Assert-Equal $null $value.Error $expression
@@ -81,7 +81,7 @@ Test 'the depth is that of Export-Clixml unless it is given' {
 }
 
 Test 'what cannot be sent says why' {
-    foreach ($case in @(('$nosuch', "^the variable '\`$nosuch' does not exist$"), ('$nosuch.Data', "'\`$nosuch' does not exist"), ('$env:NO_SUCH_ONE', 'does not exist'), ('[int]"x"', 'Cannot convert'), ('$(throw "boom")', 'boom'), ('Get-Item /nosuch', 'Cannot find path'), ('$x = 5', 'single expression'), ('1; 2', 'single expression'), ('throw 1', 'single expression'), ('if ($true) { 1 }', 'single expression'), ('1 +', 'expression after'), ('', 'single expression'), ('1 + $(exit 3)', 'leaves'), ('$null.Method()', 'null-valued'))) {
+    foreach ($case in @(('$nosuch', "^the variable '\`$nosuch' does not exist$"), ('$nosuch.Data', "'\`$nosuch' does not exist"), ('$env:NO_SUCH_ONE', 'does not exist'), ('[int]"x"', 'Cannot convert'), ('$(throw "boom")', 'boom'), ('Get-Item /nosuch', 'Cannot find path'), ('$x = 5', 'single expression'), ('1; 2', 'single expression'), ('throw 1', 'single expression'), ('if ($true) { 1 }', 'single expression'), ('1 +', 'value expression'), ('', 'single expression'), ('1 + $(exit 3)', 'leaves'), ('$null.Method()', 'null-valued'))) {
         Assert-Match $case[1] $probe.Evaluate($case[0]).Error $case[0]
     }
     Assert-Out '1+1' "2`n"

@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Callable, Iterator, Set
 
 import pytest
+from hypothesis import settings
 
 from virtualshell import Shell, ZeroCopyBridge
 
 COMMAND_S = 60.0
+
+settings.register_profile("here", database=None)  # no folder of its own in the source tree
+settings.load_profile("here")
 
 
 def children() -> Set[int]:

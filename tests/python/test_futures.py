@@ -98,7 +98,7 @@ def test_the_callback_of_run_async_gets_the_result(shell: Shell) -> None:
 def test_the_callback_of_run_async_is_called_for_a_timeout_too(shell: Shell) -> None:
     results, done = [], threading.Event()
     shell.run_async(
-        "'kept'; Start-Sleep 60", lambda result: (results.append(result), done.set()), timeout=0.2
+        "'kept'; Start-Sleep 60", lambda result: (results.append(result), done.set()), timeout=1
     )
     assert done.wait(WAIT_S)
     assert (results[0].status, results[0].out) == ("timed out", "kept\n")
@@ -308,7 +308,7 @@ def test_a_posted_send_is_withdrawn_by_cancel(shell: Shell, bridge: ZeroCopyBrid
 
 
 def test_the_timeout_of_a_command_raises_from_its_future(shell: Shell) -> None:
-    future = shell.run_async("'kept'; Start-Sleep 60", timeout=0.2)
+    future = shell.run_async("'kept'; Start-Sleep 60", timeout=1)
     with pytest.raises(ExecutionTimeoutError) as caught:
         future.result(WAIT_S)
     assert isinstance(caught.value, TimeoutError)
@@ -329,7 +329,7 @@ def test_the_timeout_of_a_posted_receive(shell: Shell, bridge: ZeroCopyBridge) -
 
 def test_the_timeout_of_a_posted_send_that_nobody_receives(shell: Shell) -> None:
     with ZeroCopyBridge(shell, frame_mb=1, chunk_mb=0.25) as bridge:
-        future = bridge.send_from_powershell("[byte[]]::new(8MB)", timeout=0.2)
+        future = bridge.send_from_powershell("[byte[]]::new(8MB)", timeout=1)
         with pytest.raises(TransferTimeoutError, match="receive"):
             future.result(WAIT_S)
         bridge.send_from_powershell("[byte[]](1,2)")

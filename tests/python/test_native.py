@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
+from conftest import descriptors
 
 from virtualshell import _native
 from virtualshell._native import Bridge, CliXml, Error, Lease, Result, Session
@@ -37,6 +38,12 @@ SOON = 20.0
 
 def start(**options: Any) -> Session:
     return Session(module=str(module_path()), **options)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> None:
+    """Instead of conftest's: pytest holds a test's `bridge`, and with it descriptors, for longer
+    than the test. test_descriptors_are_given_back looks after them."""
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +229,8 @@ def test_bad_options(options: Dict[str, Any], error: type) -> None:
 
 
 @pytest.mark.parametrize(
-    "timeout", [None, 20, 20.5, math.inf, 10**400, fractions.Fraction(81, 4), decimal.Decimal("9.5")]
+    "timeout",
+    [None, 20, 20.5, math.inf, 10**400, fractions.Fraction(81, 4), decimal.Decimal("9.5")],
 )
 def test_timeout_that_is_one(session: Session, timeout: Any) -> None:
     assert session.run("1", timeout).out.strip() == "1"
@@ -309,7 +317,8 @@ def test_text_arguments(session: Session) -> None:
         session.run("\ud800")
 
 
-def test_submit_wait_next_stop(session: Session) -> None:
+def test_submit_wait_next_stop(own_session: Session) -> None:
+    session = own_session
     first = session.submit("'first'")
     assert done(session, first).out.strip() == "first"
     assert session.wait(first) is None
@@ -333,7 +342,7 @@ def test_ids(session: Session, bridge: Bridge, id: Any, error: type) -> None:
 
 def test_properties(session: Session) -> None:
     assert session.run("$PID").out.strip() == str(session.pid)
-    assert session.run("\"$($PSVersionTable.PSVersion)\"").out.strip() == session.version
+    assert session.run('"$($PSVersionTable.PSVersion)"').out.strip() == session.version
     assert os.path.isabs(session.engine)
     assert session.alive() == (True, "")
     session.ping(SOON)
@@ -559,7 +568,7 @@ def test_failed_send_is_a_message(session: Session, bridge: Bridge) -> None:
 
 
 def test_refused_receive(session: Session, bridge: Bridge) -> None:
-    id = bridge.post_receive("$PID")
+    id = bridge.post_receive("$x y")
     result = session.wait(id, SOON)
     assert result is not None and not result.success and result.refused
     with pytest.raises(Error) as caught:
@@ -569,7 +578,7 @@ def test_refused_receive(session: Session, bridge: Bridge) -> None:
 
 
 def test_failure_that_was_seen(session: Session, bridge: Bridge) -> None:
-    id = bridge.post_receive("$PID")
+    id = bridge.post_receive("$x y")
     session.wait(id, SOON)
     bridge.seen(id)
     into(session, bridge, b"next")
@@ -632,8 +641,9 @@ def alarm() -> Iterator[Callable[..., None]]:
 
 
 def test_handler_that_raises_ends_every_wait(
-    session: Session, bridge: Bridge, alarm: Callable[..., None]
+    own_session: Session, alarm: Callable[..., None]
 ) -> None:
+    session, bridge = own_session, open_bridge(own_session)
     id = session.submit("Start-Sleep 60")
     for wait in (
         lambda: bridge.receive(SOON),
@@ -660,6 +670,58 @@ def test_interrupted_command_is_stopped(session: Session, alarm: Callable[..., N
         session.run("$interrupted = 1; Start-Sleep 60; $interrupted = 2")
     assert session.run("$interrupted").out.strip() == "1"
     assert time.monotonic() - begin < 10
+
+
+def until_alarm(work: Callable[[], None]) -> None:
+    with pytest.raises(Alarm):
+        while True:
+            work()
+
+
+@pytest.mark.parametrize("lease", [False, True])
+def test_interrupted_anywhere_in_receive(
+    session: Session, bridge: Bridge, alarm: Callable[..., None], lease: bool
+) -> None:
+    receive = bridge.receive_lease if lease else bridge.receive
+    session.run("$block = [byte[]]::new(24MB)")
+
+    def work() -> None:
+        bridge.post_send("$block")
+        assert len(receive(SOON)[1]) == 24 * MIB
+
+    for delay in (0.02, 0.05, 0.08, 0.11):
+        alarm(delay=delay)
+        until_alarm(work)
+    last = bridge.post_send("[byte[]](1..5)")
+    while True:
+        kind, data, id = receive(SOON)
+        if id == last:
+            break
+        assert (kind, len(data)) == (_native.KIND_BYTES, 24 * MIB)
+    assert bytes(data) == bytes(range(1, 6))
+
+
+def test_interrupted_anywhere_in_send(
+    session: Session, bridge: Bridge, alarm: Callable[..., None]
+) -> None:
+    block = os.urandom(24 * MIB)
+    posted = 0
+
+    def work() -> None:
+        nonlocal posted
+        posted = bridge.post_receive("$native")
+        bridge.send(block, SOON)
+        session.wait(posted, SOON)
+
+    for delay in (0.05, 0.1, 0.15, 0.2):
+        alarm(delay=delay)
+        until_alarm(work)
+        try:
+            session.wait(posted, 1)
+        except TimeoutError:  # its message was withdrawn
+            bridge.send(block, SOON)
+            done(session, posted)
+    assert out_of(session, bridge, "$native") == block
 
 
 def test_handler_that_does_not_raise_lets_the_wait_go_on(
@@ -691,18 +753,21 @@ def test_handler_closes(own_session: Session, alarm: Callable[..., None]) -> Non
 
 def test_signals_are_for_the_main_thread(bridge: Bridge, alarm: Callable[..., None]) -> None:
     caught: List[BaseException] = []
+    ended = threading.Event()
 
     def wait() -> None:
         try:
             bridge.receive(0.5)
         except BaseException as error:
             caught.append(error)
+        ended.set()
 
     thread = threading.Thread(target=wait)
     thread.start()
     alarm()
     with pytest.raises(Alarm):
-        thread.join()
+        ended.wait(SOON)
+    assert ended.wait(SOON)
     thread.join()
     assert [type(error) for error in caught] == [TimeoutError]
 
@@ -786,6 +851,20 @@ def test_dropped_bridge_and_session_go() -> None:
         os.kill(pid, 0)
 
 
+def test_descriptors_are_given_back(session: Session) -> None:
+    def transfer() -> None:
+        bridge = open_bridge(session)
+        into(session, bridge, b"data")
+        assert leased_from(session, bridge, "$native").in_place
+
+    transfer()
+    before = descriptors()
+    for _ in range(3):
+        transfer()
+        start().close()
+    assert descriptors() == before
+
+
 def test_objects_are_the_parents(own_session: Session) -> None:
     bridge = open_bridge(own_session)
     lease = leased_from(own_session, bridge, "[byte[]](1..100)")
@@ -816,14 +895,15 @@ def test_objects_are_the_parents(own_session: Session) -> None:
 def test_no_memory_for_a_message(run_python: Callable[..., Any]) -> None:
     ran: "subprocess.CompletedProcess[str]" = run_python(
         """
-import gc, resource
+import resource
+from pathlib import Path
 from virtualshell import _native
 from virtualshell.engine import module_path
 
 session = _native.Session(module=str(module_path()))
 bridge = _native.Bridge(session, frame_bytes=1 << 20, window_bytes=1 << 20)
 session.run("$large = [byte[]]::new(512MB); $small = [byte[]](1..9)")
-size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (64 << 20), resource.RLIM_INFINITY))
 for receive in (bridge.receive, bridge.receive_lease):
     bridge.post_send("$large")
@@ -891,7 +971,15 @@ def attempt(call: Callable[[], object]) -> Callable[[], None]:
     def work() -> None:
         try:
             call()
-        except (ArithmeticError, BufferError, MemoryError, OSError, RuntimeError, TypeError, ValueError):
+        except (
+            ArithmeticError,
+            BufferError,
+            MemoryError,
+            OSError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):
             pass
 
     return work

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def test_the_package_is_complete() -> None:
     assert virtualshell.__version__.count(".") == 2
 
 
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="no list of the standard modules")
 def test_no_dependency_at_run_time(run_python) -> None:
     done = run_python(
         "import sys\nbefore = set(sys.modules)\nimport virtualshell\n"

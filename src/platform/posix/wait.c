@@ -28,8 +28,26 @@ static zcb_error lowest_ready(const struct pollfd *polled, unsigned count, unsig
     return ZCB_ERR_TIMEOUT;
 }
 
+void plat_signals_hold(plat_signals *held)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &held->before);
+}
+
+void plat_signals_release(const plat_signals *held)
+{
+    pthread_sigmask(SIG_SETMASK, &held->before, NULL);
+}
+
 zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
                     unsigned *ready)
+{
+    return plat_wait_held(handles, count, deadline_ns, NULL, ready);
+}
+
+zcb_error plat_wait_held(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                         const plat_signals *held, unsigned *ready)
 {
     if (count > PLAT_WAIT_MAX)
         return ZCB_ERR_INVALID;
@@ -43,7 +61,7 @@ zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline
         left = time_left(deadline_ns);
         limit = &left;
     }
-    if (ppoll(polled, count, limit, NULL) < 0)
+    if (ppoll(polled, count, limit, held ? &held->before : NULL) < 0)
         return errno == EINTR ? ZCB_ERR_INTERRUPTED : ZCB_ERR_SYSTEM;
     return lowest_ready(polled, count, ready);
 }

@@ -12,13 +12,19 @@ internal sealed class AgentSession
     private static readonly string[] s_ownVariables = ["ZCB_LINK", "ZCB_MODULE"];
 
     private readonly AgentConnection _connection;
+    private readonly object? _profile;
 
-    private AgentSession(AgentConnection connection) => _connection = connection;
+    private AgentSession(AgentConnection connection, object? profile)
+    {
+        _connection = connection;
+        _profile = profile;
+    }
 
     /// <summary>Connects, serves until the session is over, and returns the process's exit code.</summary>
     /// <param name="engineVersion">PowerShell's version.</param>
+    /// <param name="profile">The console host's <c>$PROFILE</c>.</param>
     /// <exception cref="ZcbException">This process was not started by libzcb, or the two versions don't fit.</exception>
-    public static int Serve(string engineVersion)
+    public static int Serve(string engineVersion, object? profile)
     {
         using AgentConnection connection = AgentConnection.Open(engineVersion);
         foreach (string name in s_ownVariables)
@@ -26,14 +32,14 @@ internal sealed class AgentSession
             Environment.SetEnvironmentVariable(name, null);
         }
 
-        return new AgentSession(connection).Run();
+        return new AgentSession(connection, profile).Run();
     }
 
     private int Run()
     {
         using var arrivals = new Arrivals();
         var output = new OutputCollector();
-        var session = new EngineSession(output, _connection.Width);
+        var session = new EngineSession(output, _connection.Width, _profile);
         var replies = new Replies(_connection, output);
         var bridges = new Bridges(_connection, arrivals, replies);
         var loop = new PipelineLoop(_connection, session, bridges, arrivals, replies);

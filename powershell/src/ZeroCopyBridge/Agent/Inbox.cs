@@ -20,12 +20,14 @@ internal sealed class Inbox
     private readonly object _lock = new();
     private readonly List<PostedReceive> _posted = [];
     private readonly Queue<(ZcbKind Kind, byte[] Payload)> _queued = [];
-    private CancelSource? _cancel;
+    private CancelSource? _wake;
+    private CancelSource? _giveUp;
     private Thread? _thread;
     private PostedReceive? _receiving;
     private ZcbMessage? _begun;
     private ulong _lastId;
     private bool _busy;
+    private bool _dropped;
     private string? _ended;
 
     public Inbox(Channel channel, Arrivals arrivals, Replies replies)
@@ -102,6 +104,12 @@ internal sealed class Inbox
             }
 
             ulong sent = _channel.Counts.Sent;
+            if (_dropped)
+            {
+                // The rest of a dropped message goes by inside Begin, where nobody pulses; so end its wait once.
+                _wake?.Set();
+            }
+
             while (_ended is null && (_receiving is not null || CanGoOn()) && _channel.Counts.Received < sent)
             {
                 Monitor.Wait(_lock);
@@ -117,7 +125,7 @@ internal sealed class Inbox
             if (_receiving?.Id == id)
             {
                 _receiving.Withdrawn = true;
-                _cancel?.Set();
+                _giveUp?.Set();
                 return true;
             }
 
@@ -182,7 +190,7 @@ internal sealed class Inbox
             while (more)
             {
                 (ulong sent, ulong received) = _channel.Counts;
-                more = sent > received && TakeOne(waitUntil: null);
+                more = sent > received && TakeOne(wait: false);
             }
 
             _channel.RemoveUser();
@@ -203,7 +211,8 @@ internal sealed class Inbox
     // Under the lock.
     private void StartThread()
     {
-        _cancel ??= new CancelSource();
+        _wake ??= new CancelSource();
+        _giveUp ??= new CancelSource();
         if (_thread is null && _channel.TryAddUser())
         {
             _thread = new Thread(TakeForEver) { IsBackground = true, Name = "ZeroCopyBridge receiver" };
@@ -215,7 +224,7 @@ internal sealed class Inbox
     {
         while (WaitForWork())
         {
-            TakeOne(_cancel);
+            TakeOne(wait: true);
             lock (_lock)
             {
                 _busy = false;
@@ -224,7 +233,12 @@ internal sealed class Inbox
         }
 
         _channel.RemoveUser();
-        _cancel!.Dispose();
+        lock (_lock)
+        {
+            _wake!.Dispose();
+            _giveUp!.Dispose();
+            (_wake, _giveUp) = (null, null);
+        }
     }
 
     private bool WaitForWork()
@@ -242,9 +256,9 @@ internal sealed class Inbox
     }
 
     /// <summary>Deals with the message at the head of the stream; false when nothing could be done.</summary>
-    private bool TakeOne(CancelSource? waitUntil)
+    private bool TakeOne(bool wait)
     {
-        if (_begun is null && !Begin(waitUntil))
+        if (_begun is null && !Begin(wait ? _wake : null))
         {
             return false;
         }
@@ -267,10 +281,10 @@ internal sealed class Inbox
             case Step.Wait:
                 return false;
             case Step.Discard:
-                _channel.Drop();
+                Drop();
                 break;
             default:
-                Read(in message, receive, waitUntil);
+                Read(in message, receive, wait);
                 break;
         }
 
@@ -287,11 +301,12 @@ internal sealed class Inbox
                 lock (_lock)
                 {
                     _begun = message;
+                    _dropped = false;
                 }
 
                 return true;
             case ZcbError.Cancelled:
-                ResetCancel();
+                waitUntil!.Reset();
                 return false;
             case ZcbError.Timeout:
                 return false;
@@ -311,12 +326,21 @@ internal sealed class Inbox
         }
     }
 
-    private void Read(in ZcbMessage message, PostedReceive? receive, CancelSource? waitUntil)
+    private void Drop()
+    {
+        _channel.Drop();
+        lock (_lock)
+        {
+            _dropped = true;
+        }
+    }
+
+    private void Read(in ZcbMessage message, PostedReceive? receive, bool wait)
     {
         byte[]? payload = Allocate(message.Bytes, out string? refusal);
         if (payload is null)
         {
-            _channel.Drop();
+            Drop();
             if (receive is not null)
             {
                 _replies.FailTransfer(receive.Id, refusal!, refused: false);
@@ -325,10 +349,10 @@ internal sealed class Inbox
             return;
         }
 
-        ZcbError error = _channel.ReadAll(payload, waitUntil);
+        ZcbError error = _channel.ReadAll(payload, wait ? _giveUp : null);
         if (error != ZcbError.Ok)
         {
-            _channel.Drop();
+            Drop();
         }
 
         if (receive is null)
@@ -337,7 +361,7 @@ internal sealed class Inbox
         }
         else
         {
-            Deliver(receive, error, new Arrival(receive, message.Kind, payload), wake: waitUntil is not null);
+            Deliver(receive, error, new Arrival(receive, message.Kind, payload), wake: wait);
         }
     }
 
@@ -374,7 +398,7 @@ internal sealed class Inbox
 
         if (withdrawn)
         {
-            ResetCancel();
+            ResetGiveUp();
             _replies.CompleteStopped(receive.Id);
         }
         else
@@ -383,11 +407,11 @@ internal sealed class Inbox
         }
     }
 
-    private void ResetCancel()
+    private void ResetGiveUp()
     {
         lock (_lock)
         {
-            _cancel?.Reset();
+            _giveUp?.Reset();
         }
     }
 

@@ -12,8 +12,9 @@ internal sealed class Outbox
 {
     public const string StoppedText = "The transfer was stopped before its value was sent.";
 
-    // Copying more than this takes longer than waking the thread.
-    private const int AtOnceBytes = 1 << 20;
+    // Half of the smallest window: such a message never has to wait once it has begun, so it is never
+    // given up half-way, which its reader would see.
+    private const int AtOnceBytes = 32 * 1024;
 
     private readonly Channel _channel;
     private readonly Replies _replies;

@@ -45,7 +45,7 @@ internal sealed unsafe class Replies
         _output.MoveTo(_texts, last: true);
         fixed (byte* bytes = _texts.Bytes)
         {
-            _connection.Complete(new ZcbResult
+            Complete(new ZcbResult
             {
                 Id = id,
                 Status = outcome.Exited ? ZcbStatus.Exited : outcome.Stopped ? ZcbStatus.Stopped : ZcbStatus.Done,
@@ -61,7 +61,7 @@ internal sealed unsafe class Replies
 
     /// <summary>Ends a transfer that arrived. Any thread.</summary>
     public void CompleteTransfer(ulong id, TimeSpan elapsed) =>
-        _connection.Complete(new ZcbResult { Id = id, Status = ZcbStatus.Done, Success = 1, ExecutionNs = Nanoseconds(elapsed) });
+        Complete(new ZcbResult { Id = id, Status = ZcbStatus.Done, Success = 1, ExecutionNs = Nanoseconds(elapsed) });
 
     /// <summary>Ends a transfer that failed. Any thread.</summary>
     /// <param name="id">The transfer.</param>
@@ -89,7 +89,18 @@ internal sealed unsafe class Replies
         fixed (byte* bytes = text)
         {
             result.Fields[(int)OutputField.Err] = new ZcbText { Text = bytes, Bytes = (nuint)text.Length };
-            _connection.Complete(in result);
+            Complete(in result);
+        }
+    }
+
+    /// <summary>Where there is no memory for the texts, the program at least learns that the command has ended.</summary>
+    private void Complete(in ZcbResult result)
+    {
+        if (_connection.Complete(in result) == ZcbError.NoMemory)
+        {
+            ZcbResult bare = result;
+            bare.Fields = default;
+            _connection.Complete(in bare);
         }
     }
 

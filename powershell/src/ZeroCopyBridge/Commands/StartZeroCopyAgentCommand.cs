@@ -19,7 +19,7 @@ public sealed class StartZeroCopyAgentCommand : PSCmdlet
         int exitCode;
         try
         {
-            exitCode = AgentSession.Serve(EngineVersion());
+            exitCode = AgentSession.Serve(EngineVersion(), SessionState.PSVariable.GetValue("PROFILE"));
         }
         catch (ZcbException failure)
         {

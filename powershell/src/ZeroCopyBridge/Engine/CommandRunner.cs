@@ -46,9 +46,13 @@ internal sealed class CommandRunner
         long start = Stopwatch.GetTimestamp();
         object? exitCodeBefore = LastExitCode;
         Ending ending = Execute(text, localScope);
-        _gate.Leave();
-        WriteErrors(stopped: ending.Kind == EndingKind.Stopped);
-        if (ending.Kind == EndingKind.Completed)
+        if (!WriteErrors(plain: ending.Kind == EndingKind.Stopped))
+        {
+            ending = new Ending(EndingKind.Stopped, false);
+        }
+
+        bool stopRequested = _gate.Leave();
+        if (ending.Kind == EndingKind.Completed && !stopRequested)
         {
             RestoreDollarHook(ending.Success);
         }
@@ -78,8 +82,8 @@ internal sealed class CommandRunner
             error = "The transfer was stopped.";
         }
 
+        WriteErrors(plain: stopped);
         bool stopRequested = _gate.Leave();
-        WriteErrors(stopped);
         if (!stopRequested)
         {
             RestoreDollarHook(dollarHook);
@@ -126,31 +130,36 @@ internal sealed class CommandRunner
     {
         try
         {
-            Invoke(text, localScope);
-            bool success = DollarHook;
+            Ending ending = InvokeToEnd(text, localScope);
             _formatter.End();
-            return new Ending(EndingKind.Completed, success);
-        }
-        catch (ExitException exit)
-        {
-            _formatter.End();
-            return new Ending(EndingKind.Exited, true, LanguagePrimitives.ConvertTo<int>(exit.Argument));
+            return ending;
         }
         catch (PipelineStoppedException)
         {
             _formatter.Abandon();
             return new Ending(EndingKind.Stopped, false);
         }
-        catch (FlowControlException)
+    }
+
+    private Ending InvokeToEnd(string text, bool localScope)
+    {
+        try
         {
-            _formatter.End();
+            Invoke(text, localScope);
             return new Ending(EndingKind.Completed, DollarHook);
         }
-        catch (RuntimeException failure)
+        catch (ExitException exit)
         {
+            return new Ending(EndingKind.Exited, true, LanguagePrimitives.ConvertTo<int>(exit.Argument));
+        }
+        catch (FlowControlException)
+        {
+            return new Ending(EndingKind.Completed, DollarHook);
+        }
+        catch (Exception failure) when (failure is not PipelineStoppedException)
+        {
+            // Whatever a command throws is its error; the session goes on.
             Remember(failure);
-            _errors.Add(failure.ErrorRecord);
-            _formatter.End();
             return new Ending(EndingKind.Completed, false);
         }
     }
@@ -169,31 +178,47 @@ internal sealed class CommandRunner
         }
     }
 
-    private void WriteErrors(bool stopped)
+    /// <summary>
+    /// Writes the errors that have come: as the console shows them, which takes PowerShell tens of
+    /// milliseconds for each and so can be stopped too, or plainly, which a pipeline that is stopping still can.
+    /// </summary>
+    /// <returns>False when it was stopped.</returns>
+    private bool WriteErrors(bool plain)
     {
-        if (_errors.Count == 0)
+        bool finished = true;
+        int written = 0;
+        try
         {
-            return;
+            if (!plain && _errors.Count > 0)
+            {
+                _formatter.WriteErrors(_errors, ref written);
+            }
+        }
+        catch (PipelineStoppedException)
+        {
+            finished = false;
         }
 
-        if (stopped)
+        for (; written < _errors.Count; written++)
         {
-            _errors.ForEach(error => _output.WriteLine(OutputField.Err, error.ToString()));
-        }
-        else
-        {
-            _formatter.WriteErrors(_errors);
+            _output.WriteLine(OutputField.Err, _errors[written].ToString());
         }
 
         _errors.Clear();
+        return finished;
     }
 
-    /// <summary>Puts an error into <c>$Error</c> that the engine leaves to the host: a text that doesn't parse.</summary>
-    private void Remember(RuntimeException failure)
+    private void Remember(Exception failure)
     {
+        ErrorRecord error = failure is IContainsErrorRecord container
+            ? container.ErrorRecord
+            : new ErrorRecord(failure, failure.GetType().Name, ErrorCategory.NotSpecified, targetObject: null);
+        _errors.Add(error);
+
+        // The engine puts an error into $Error, except that of a text that doesn't parse.
         if (failure is ParseException && _loop.SessionState.PSVariable.GetValue("global:Error") is ArrayList list)
         {
-            list.Insert(0, failure.ErrorRecord);
+            list.Insert(0, error);
         }
     }
 

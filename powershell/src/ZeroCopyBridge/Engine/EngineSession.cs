@@ -11,17 +11,22 @@ namespace ZeroCopyBridge.Engine;
 internal sealed class EngineSession
 {
     /// <summary>What PowerShell gives its own pipeline threads; deep recursion needs it.</summary>
-    public const int StackBytes = 16 * 1024 * 1024;
+    public const int StackBytes = 10 * 1024 * 1024;
 
     public const int DefaultWidth = 120;
 
     private readonly EngineHost _host;
     private readonly StopGate _gate = new();
+    private readonly object? _profile;
     private Func<CommandRunner, bool>? _step;
     private bool _over;
 
-    public EngineSession(OutputCollector output, int width = DefaultWidth)
+    /// <param name="output">Takes what the commands write.</param>
+    /// <param name="width">Columns of formatted output.</param>
+    /// <param name="profile">The value of <c>$PROFILE</c>, which a console host sets; or null.</param>
+    public EngineSession(OutputCollector output, int width = DefaultWidth, object? profile = null)
     {
+        _profile = profile;
         Output = output;
         _host = new EngineHost(output, width);
         Runner = new CommandRunner(_host, output, _gate);
@@ -79,6 +84,10 @@ internal sealed class EngineSession
         runspace.ThreadOptions = PSThreadOptions.UseCurrentThread;
         runspace.Name = "ZeroCopyBridge";
         runspace.Open();
+        if (_profile is not null)
+        {
+            runspace.SessionStateProxy.SetVariable("PROFILE", _profile);
+        }
 
         // Wait-Debugger and breakpoints would otherwise wait for a debugger that never comes.
         runspace.Debugger.DebuggerStop += static (_, stop) => stop.ResumeAction = DebuggerResumeAction.Continue;

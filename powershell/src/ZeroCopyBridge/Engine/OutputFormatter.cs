@@ -49,15 +49,17 @@ internal sealed class OutputFormatter
     }
 
     /// <summary>Writes error records as the console does, to the error text.</summary>
-    public void WriteErrors(IReadOnlyList<ErrorRecord> errors)
+    /// <param name="errors">The records.</param>
+    /// <param name="written">How many of them have been written, also when this throws.</param>
+    public void WriteErrors(IReadOnlyList<ErrorRecord> errors, ref int written)
     {
         _output.BeginErrors();
         try
         {
             using SteppablePipeline pipeline = Start();
-            foreach (ErrorRecord error in errors)
+            for (; written < errors.Count; written++)
             {
-                pipeline.Process(error);
+                pipeline.Process(errors[written]);
             }
 
             pipeline.End();

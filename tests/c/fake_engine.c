@@ -1,0 +1,678 @@
+/*
+ * An engine for the tests of sessions and bridges: the library's engine side without PowerShell. A command
+ * is a word and its argument (run, below); variables hold bytes. FAKE_ENGINE says how to start wrongly.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "fake_engine.h"
+#include "protocol.h"
+
+#define PIECE_BYTES 65536
+
+struct variable {
+    struct variable *next;
+    char *name;
+    unsigned char *bytes;
+    size_t count;
+};
+
+/* A posted transfer that is not done. */
+struct post {
+    struct post *next;
+    zcb_op op;
+    uint64_t id;
+    bool takes_queued;
+    char *text;
+    unsigned char *bytes; /* SEND: what goes */
+    size_t count;
+    uint32_t kind;
+};
+
+struct bridge {
+    struct bridge *next;
+    uint32_t number;
+    zcb_channel *channel;
+    struct post *receives, *sends;
+    uint64_t last_receive;
+    uint64_t sending; /* the send that is under way, or 0 */
+    zcb_cancel *cancel_receive, *cancel_send;
+    bool closed;
+};
+
+/* Private: where internals are reached into. */
+struct zcb_agent {
+    plat_handle link, program;
+    uint32_t width;
+    zcb_channel *commands;
+};
+
+static zcb_agent *agent;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static struct variable *variables;
+static struct bridge *bridges;
+static uint64_t *stops; /* ids that were told to stop and are not done */
+static size_t stop_count;
+static bool ending;
+
+/* ---------------------------------------------------------------- answers */
+
+static zcb_result result_of(uint64_t id, zcb_status status)
+{
+    return (zcb_result){.id = id,
+                        .status = status,
+                        .success = status == ZCB_STATUS_DONE,
+                        .exit_code = status == ZCB_STATUS_DONE ? 0 : 1,
+                        .execution_ns = 1};
+}
+
+static void complete(uint64_t id, zcb_status status, const void *out, size_t bytes)
+{
+    zcb_result result = result_of(id, status);
+    result.field[ZCB_FIELD_OUT] = (zcb_text){out, bytes};
+    (void)zcb_agent_complete(agent, &result);
+}
+
+static void report_failure(uint64_t id, bool refused, const char *err)
+{
+    zcb_result result = result_of(id, ZCB_STATUS_DONE);
+    result.success = false;
+    result.refused = refused;
+    result.field[ZCB_FIELD_ERR] = (zcb_text){err, strlen(err)};
+    (void)zcb_agent_complete(agent, &result);
+}
+
+static void answer(uint64_t id, const char *format, long long number)
+{
+    char text[64];
+    int bytes = snprintf(text, sizeof(text), format, number);
+    complete(id, ZCB_STATUS_DONE, text, (size_t)bytes);
+}
+
+/* ---------------------------------------------------------------- stopping, under the lock */
+
+static bool is_told_to_stop(uint64_t id)
+{
+    for (size_t i = 0; i < stop_count; i++)
+        if (stops[i] == id)
+            return true;
+    return false;
+}
+
+static void tell_to_stop(uint64_t id)
+{
+    stops = realloc(stops, (stop_count + 1) * sizeof(*stops));
+    stops[stop_count++] = id;
+    pthread_cond_broadcast(&changed);
+}
+
+static bool stopped(uint64_t id)
+{
+    pthread_mutex_lock(&lock);
+    bool yes = is_told_to_stop(id) || ending;
+    pthread_mutex_unlock(&lock);
+    return yes;
+}
+
+/* ---------------------------------------------------------------- variables, under the lock */
+
+static struct variable *variable_of(const char *name)
+{
+    struct variable *variable = variables;
+    while (variable && strcmp(variable->name, name) != 0)
+        variable = variable->next;
+    return variable;
+}
+
+static void assign(const char *name, unsigned char *bytes, size_t count)
+{
+    struct variable *variable = variable_of(name);
+    if (!variable) {
+        variable = calloc(1, sizeof(*variable));
+        variable->name = strdup(name);
+        variable->next = variables;
+        variables = variable;
+    }
+    free(variable->bytes);
+    variable->bytes = bytes;
+    variable->count = count;
+}
+
+/* ---------------------------------------------------------------- commands */
+
+static void wait_for_stop(uint64_t id)
+{
+    pthread_mutex_lock(&lock);
+    while (!is_told_to_stop(id) && !ending)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    complete(id, ZCB_STATUS_STOPPED, NULL, 0);
+}
+
+static void send_pieces(uint64_t id, long long count, size_t bytes)
+{
+    unsigned char *all = malloc(bytes * (size_t)count + 1);
+    fill(all, bytes * (size_t)count, bytes * (size_t)count);
+    for (long long i = 0; i < count; i++) {
+        zcb_text fields[ZCB_FIELDS] = {{(char *)all + bytes * (size_t)i, bytes}};
+        fields[ZCB_FIELD_WARNING] = (zcb_text){"w", 1};
+        (void)zcb_agent_output(agent, id, fields);
+    }
+    free(all);
+    complete(id, ZCB_STATUS_DONE, NULL, 0);
+}
+
+static void flood(uint64_t id)
+{
+    zcb_text fields[ZCB_FIELDS] = {{"x", 1}};
+    while (!stopped(id) && zcb_agent_output(agent, id, fields) == ZCB_OK)
+        continue;
+    complete(id, ZCB_STATUS_STOPPED, NULL, 0);
+}
+
+static void send_out(uint64_t id, size_t bytes)
+{
+    char *out = malloc(bytes + 1);
+    fill(out, bytes, bytes);
+    complete(id, ZCB_STATUS_DONE, out, bytes);
+    free(out);
+}
+
+static void start_child(uint64_t id)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("sleep", "sleep", "1000", (char *)NULL);
+        _exit(127);
+    }
+    answer(id, "%lld", pid);
+}
+
+static void count_descriptors(uint64_t id)
+{
+    answer(id, "%lld", open_descriptors());
+}
+
+static void check_variable(uint64_t id, const char *name)
+{
+    pthread_mutex_lock(&lock);
+    const struct variable *variable = variable_of(name);
+    bool right = variable && is_filled(variable->bytes, variable->count, variable->count);
+    long long count = variable ? (long long)variable->count : -1;
+    pthread_mutex_unlock(&lock);
+    answer(id, right ? "%lld right" : "%lld wrong", count);
+}
+
+/* Replies as no engine sends them. */
+static void send_nonsense(uint64_t id, int which)
+{
+    zcb_channel *commands = agent->commands;
+    zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETION, .id = id};
+    struct {
+        struct reply_wire wire;
+        char texts[ZCB_FIELDS];
+    } reply = {.wire = {.status = ZCB_STATUS_DONE}};
+    message.bytes = sizeof(reply.wire) + sizeof(reply.texts);
+    switch (which) {
+    case NONSENSE_SHORT:
+        message.bytes = 3;
+        break;
+    case NONSENSE_KIND:
+        message.kind = ZCB_KIND_BYTES;
+        break;
+    case NONSENSE_LENGTH:
+        reply.wire.field_bytes[0] = UINT64_MAX;
+        break;
+    case NONSENSE_SUM:
+        reply.wire.field_bytes[3] = UINT64_MAX - 2;
+        break;
+    case NONSENSE_NO_NUL:
+        reply.texts[2] = 'x';
+        break;
+    case NONSENSE_MISSING:
+        message.bytes--;
+        break;
+    case NONSENSE_LEFT_OVER:
+        reply.wire.field_bytes[6] = 0;
+        message.bytes -= 2;
+        break;
+    case NONSENSE_ID:
+        message.id = UINT64_MAX;
+        break;
+    case NONSENSE_STATUS:
+        reply.wire.status = UINT32_MAX;
+        break;
+    case NONSENSE_FLAGS:
+        message.flags = 99;
+        break;
+    default:
+        break;
+    }
+    (void)zcb_send(commands, &message, &reply, NULL);
+}
+
+/* Half of a reply. */
+static void give_reply_up(uint64_t id)
+{
+    zcb_channel *commands = agent->commands;
+    zcb_message message = {
+        .kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETION, .id = id, .bytes = 1 << 22};
+    char *half = calloc(1, 1 << 21);
+    size_t written = 0;
+    (void)turn_take(&commands->tx.turn, NULL);
+    (void)tx_begin(commands, &message, NULL);
+    (void)tx_write(commands, half, 1 << 21, &written, NULL);
+    tx_abort(commands);
+    turn_give(&commands->tx.turn);
+    free(half);
+}
+
+static void end_with(uint64_t id, int code)
+{
+    zcb_result result = result_of(id, ZCB_STATUS_EXITED);
+    result.exit_code = code;
+    (void)zcb_agent_complete(agent, &result);
+    _exit(code);
+}
+
+static void hang(void)
+{
+    (void)zcb_agent_wait_program(agent, NULL);
+    zcb_agent_end_process(1);
+}
+
+static void run(const zcb_command *command, const char *word, const char *argument)
+{
+    uint64_t id = command->id;
+    long long number = atoll(argument);
+    if (strcmp(word, "echo") == 0)
+        complete(id, ZCB_STATUS_DONE, argument, strlen(argument));
+    else if (strcmp(word, "size") == 0)
+        answer(id, "%lld", (long long)command->text_bytes);
+    else if (strcmp(word, "out") == 0)
+        send_out(id, (size_t)number);
+    else if (strcmp(word, "pieces") == 0)
+        send_pieces(id, number, PIECE_BYTES);
+    else if (strcmp(word, "bits") == 0)
+        send_pieces(id, number, 3);
+    else if (strcmp(word, "flood") == 0)
+        flood(id);
+    else if (strcmp(word, "wait") == 0)
+        wait_for_stop(id);
+    else if (strcmp(word, "hang") == 0)
+        hang();
+    else if (strcmp(word, "exit") == 0)
+        end_with(id, (int)number);
+    else if (strcmp(word, "die") == 0)
+        _exit((int)number);
+    else if (strcmp(word, "spawn") == 0)
+        start_child(id);
+    else if (strcmp(word, "check") == 0)
+        check_variable(id, argument);
+    else if (strcmp(word, "width") == 0)
+        answer(id, "%lld", zcb_agent_width(agent));
+    else if (strcmp(word, "env") == 0)
+        complete(id, ZCB_STATUS_DONE, getenv(argument),
+                 getenv(argument) ? strlen(getenv(argument)) : 0);
+    else if (strcmp(word, "descriptors") == 0)
+        count_descriptors(id);
+    else if (strcmp(word, "nonsense") == 0)
+        send_nonsense(id, (int)number);
+    else if (strcmp(word, "abort") == 0)
+        give_reply_up(id);
+    else
+        report_failure(id, false, "no such command");
+    if (strcmp(word, "abort") == 0)
+        complete(id, ZCB_STATUS_DONE, "went on", 7);
+}
+
+/* ---------------------------------------------------------------- bridges */
+
+static void free_post(struct post *post)
+{
+    free(post->text);
+    free(post->bytes);
+    free(post);
+}
+
+static void append(struct post **list, struct post *post)
+{
+    while (*list)
+        list = &(*list)->next;
+    *list = post;
+}
+
+static struct post *take_post(struct post **list, uint64_t id)
+{
+    while (*list && (*list)->id != id)
+        list = &(*list)->next;
+    struct post *post = *list;
+    if (post)
+        *list = post->next;
+    return post;
+}
+
+/* Under the lock. */
+static struct post *take_match(struct bridge *bridge, const zcb_message *message)
+{
+    if (message->id != 0)
+        return take_post(&bridge->receives, message->id);
+    for (struct post *post = bridge->receives; post; post = post->next)
+        if (post->takes_queued)
+            return take_post(&bridge->receives, post->id);
+    return NULL;
+}
+
+static void take_in(struct bridge *bridge, const zcb_message *message, struct post *post)
+{
+    unsigned char *bytes = malloc((size_t)message->bytes + 1);
+    zcb_error error = ZCB_OK;
+    if (!post || strcmp(post->text, "$drop") == 0)
+        error = ZCB_ERR_REFUSED;
+    else
+        error = zcb_receive_read(bridge->channel, bytes, (size_t)message->bytes, NULL);
+    if (error)
+        zcb_receive_drop(bridge->channel);
+    else
+        (void)zcb_receive_end(bridge->channel);
+    if (post &&
+        error == ZCB_ERR_ABORTED) { /* its sender gave up: another message may come for it */
+        pthread_mutex_lock(&lock);
+        post->next = bridge->receives;
+        bridge->receives = post;
+        pthread_mutex_unlock(&lock);
+        post = NULL;
+    }
+    if (!post || error) {
+        free(bytes);
+    } else {
+        pthread_mutex_lock(&lock);
+        assign(post->text, bytes, (size_t)message->bytes);
+        pthread_mutex_unlock(&lock);
+    }
+    if (post && error)
+        report_failure(post->id, false, "it did not arrive");
+    else if (post)
+        complete(post->id, ZCB_STATUS_DONE, NULL, 0);
+    if (post)
+        free_post(post);
+}
+
+static void *receive_all(void *arg)
+{
+    struct bridge *bridge = arg;
+    zcb_wait wait = {.deadline_ns = ZCB_NEVER, .cancel = bridge->cancel_receive};
+    for (;;) {
+        pthread_mutex_lock(&lock);
+        while (!bridge->receives && !bridge->closed)
+            pthread_cond_wait(&changed, &lock);
+        bool closed = bridge->closed;
+        pthread_mutex_unlock(&lock);
+        zcb_message message;
+        zcb_error error = closed
+                              ? ZCB_ERR_CLOSED
+                              : zcb_receive_begin(bridge->channel, ZCB_WISH_COPY, &message, &wait);
+        if (error == ZCB_ERR_CANCELLED) {
+            zcb_cancel_reset(bridge->cancel_receive);
+            continue;
+        }
+        if (error)
+            return NULL;
+        pthread_mutex_lock(&lock);
+        struct post *post;
+        while (!(post = take_match(bridge, &message)) && !bridge->closed &&
+               (message.id == 0 || message.id > bridge->last_receive))
+            pthread_cond_wait(&changed, &lock);
+        pthread_mutex_unlock(&lock);
+        take_in(bridge, &message, post);
+    }
+}
+
+static void *send_all(void *arg)
+{
+    struct bridge *bridge = arg;
+    zcb_wait wait = {.deadline_ns = ZCB_NEVER, .cancel = bridge->cancel_send};
+    for (;;) {
+        pthread_mutex_lock(&lock);
+        while (!bridge->sends && !bridge->closed)
+            pthread_cond_wait(&changed, &lock);
+        struct post *post = bridge->closed ? NULL : take_post(&bridge->sends, bridge->sends->id);
+        bridge->sending = post ? post->id : 0;
+        pthread_mutex_unlock(&lock);
+        if (!post)
+            return NULL;
+        zcb_message message = {.kind = post->kind, .id = post->id, .bytes = post->count};
+        zcb_error error = zcb_send(bridge->channel, &message, post->bytes, &wait);
+        pthread_mutex_lock(&lock);
+        bridge->sending = 0;
+        zcb_cancel_reset(bridge->cancel_send);
+        pthread_mutex_unlock(&lock);
+        if (post->kind == ZCB_KIND_ERROR)
+            report_failure(post->id, false, "no such variable");
+        else if (error == ZCB_ERR_CANCELLED)
+            complete(post->id, ZCB_STATUS_STOPPED, NULL, 0);
+        else if (error)
+            report_failure(post->id, false, zcb_error_text(error));
+        else
+            complete(post->id, ZCB_STATUS_DONE, NULL, 0);
+        free_post(post);
+    }
+}
+
+static void detach(void *(*work)(void *), void *arg)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, work, arg);
+    pthread_detach(thread);
+}
+
+/* The bridge of a command, opened at first use; NULL when it is closed. */
+static struct bridge *bridge_of(uint32_t number)
+{
+    pthread_mutex_lock(&lock);
+    struct bridge *bridge = bridges;
+    while (bridge && bridge->number != number)
+        bridge = bridge->next;
+    if (!bridge) {
+        bridge = calloc(1, sizeof(*bridge));
+        bridge->number = number;
+        if (zcb_agent_channel(agent, number, &bridge->channel)) {
+            free(bridge);
+            bridge = NULL;
+        } else {
+            (void)zcb_cancel_create(&bridge->cancel_receive);
+            (void)zcb_cancel_create(&bridge->cancel_send);
+            bridge->next = bridges;
+            bridges = bridge;
+            detach(receive_all, bridge);
+            detach(send_all, bridge);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return bridge;
+}
+
+/* The value of "$name", or so many bytes. Under the lock. */
+static void evaluate(struct post *post)
+{
+    const struct variable *variable = variable_of(post->text);
+    size_t count = variable ? variable->count : (size_t)atoll(post->text);
+    post->kind = ZCB_KIND_BYTES;
+    if (!variable && post->text[0] == '$') {
+        post->kind = ZCB_KIND_ERROR;
+        post->bytes = (unsigned char *)strdup("no such variable");
+        post->count = strlen("no such variable");
+        return;
+    }
+    post->bytes = malloc(count + 1);
+    post->count = count;
+    if (variable)
+        memcpy(post->bytes, variable->bytes, count);
+    else
+        fill(post->bytes, count, count);
+}
+
+/* It ends without having taken or sent anything. */
+static void stop_post(struct post *post)
+{
+    zcb_result result = result_of(post->id, ZCB_STATUS_STOPPED);
+    result.refused = post->op == ZCB_OP_RECEIVE;
+    (void)zcb_agent_complete(agent, &result);
+    free_post(post);
+}
+
+static void transfer(const zcb_command *command, const char *text)
+{
+    struct bridge *bridge = bridge_of(command->channel);
+    bool readonly = strcmp(text, "$readonly") == 0;
+    if (!bridge || readonly) {
+        pthread_mutex_lock(&lock);
+        if (bridge)
+            bridge->last_receive = command->id;
+        pthread_cond_broadcast(&changed);
+        pthread_mutex_unlock(&lock);
+        report_failure(command->id, true, readonly ? "it is read-only" : "the bridge was closed");
+        return;
+    }
+    struct post *post = calloc(1, sizeof(*post));
+    post->op = (zcb_op)command->op;
+    post->id = command->id;
+    post->takes_queued = (command->flags & ZCB_COMMAND_TAKE_QUEUED) != 0;
+    post->text = strdup(text);
+    pthread_mutex_lock(&lock);
+    bool told = is_told_to_stop(post->id);
+    if (told) {
+        bridge->last_receive = post->id;
+    } else if (post->op == ZCB_OP_SEND) {
+        evaluate(post);
+        append(&bridge->sends, post);
+    } else {
+        append(&bridge->receives, post);
+        bridge->last_receive = post->id;
+    }
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+    if (told)
+        stop_post(post);
+}
+
+/* True when the transfer was stopped, or will be. Under the lock. */
+static bool stop_transfer(uint64_t id)
+{
+    for (struct bridge *bridge = bridges; bridge; bridge = bridge->next) {
+        struct post *post = take_post(&bridge->receives, id);
+        if (!post)
+            post = take_post(&bridge->sends, id);
+        if (post) {
+            stop_post(post);
+            zcb_cancel_set(bridge->cancel_receive);
+            return true;
+        }
+        if (bridge->sending == id) {
+            zcb_cancel_set(bridge->cancel_send);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void close_bridge(uint32_t number)
+{
+    pthread_mutex_lock(&lock);
+    struct bridge **link = &bridges;
+    while (*link && (*link)->number != number)
+        link = &(*link)->next;
+    struct bridge *bridge = *link;
+    if (bridge) {
+        *link = bridge->next;
+        bridge->closed = true;
+        zcb_channel_close(bridge->channel);
+        pthread_cond_broadcast(&changed);
+    }
+    pthread_mutex_unlock(&lock);
+    zcb_agent_forget_channel(agent, number);
+    /* The channel's memory stays: its threads may still be on their way out. */
+}
+
+/* ---------------------------------------------------------------- threads */
+
+static void *listen_to_program(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        zcb_urgent request;
+        uint64_t id;
+        zcb_error error = zcb_agent_listen(agent, &request, &id, NULL);
+        if (error == ZCB_ERR_PEER_GONE)
+            zcb_agent_end_process(1);
+        pthread_mutex_lock(&lock);
+        if (error) {
+            ending = true;
+            pthread_cond_broadcast(&changed);
+        } else if (request == ZCB_URGENT_STOP && !stop_transfer(id)) {
+            tell_to_stop(id);
+        }
+        pthread_mutex_unlock(&lock);
+        if (error)
+            return NULL;
+        if (request == ZCB_URGENT_CLOSE_CHANNEL)
+            close_bridge((uint32_t)id);
+    }
+}
+
+static void serve(const zcb_command *command)
+{
+    char word[16] = "", *text = malloc(command->text_bytes + 1);
+    memcpy(text, command->text, command->text_bytes);
+    text[command->text_bytes] = 0;
+    if (command->op == ZCB_OP_RUN && stopped(command->id)) {
+        complete(command->id, ZCB_STATUS_STOPPED, NULL, 0);
+    } else if (command->op == ZCB_OP_RUN) {
+        size_t bytes = strcspn(text, " ");
+        snprintf(word, sizeof(word), "%.*s", (int)(bytes < 15 ? bytes : 15), text);
+        run(command, word, text[bytes] ? text + bytes + 1 : "");
+    } else {
+        transfer(command, text);
+    }
+    free(text);
+}
+
+static void start_wrongly(const char *how)
+{
+    if (strcmp(how, "die") == 0) {
+        fprintf(stderr, "it hurts\n");
+        exit(7);
+    }
+    if (strcmp(how, "killed") == 0)
+        raise(SIGKILL);
+    if (strcmp(how, "mute") == 0)
+        for (;;)
+            pause();
+}
+
+int main(void)
+{
+    const char *how = getenv("FAKE_ENGINE");
+    if (how)
+        start_wrongly(how);
+    zcb_detail why;
+    if (zcb_agent_open(how && strcmp(how, "old") == 0 ? "7.3.9" : "7.5.0", &agent, &why)) {
+        fprintf(stderr, "%s\n", why.text);
+        return 2;
+    }
+    detach(listen_to_program, NULL);
+    zcb_command command;
+    zcb_error error;
+    while ((error = zcb_agent_next(agent, &command, NULL)) == ZCB_OK)
+        serve(&command);
+    if (error != ZCB_ERR_CLOSED)
+        zcb_agent_end_process(1);
+    _exit(0);
+}

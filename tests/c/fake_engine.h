@@ -1,0 +1,145 @@
+/* What the fake engine and the tests that start it share. */
+#ifndef ZCB_TEST_FAKE_ENGINE_H
+#define ZCB_TEST_FAKE_ENGINE_H
+
+#include <errno.h>
+#include <libgen.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "session.h"
+#include "support.h"
+
+/* Arguments of its command "nonsense". */
+enum nonsense {
+    NONSENSE_SHORT,
+    NONSENSE_KIND,
+    NONSENSE_LENGTH,
+    NONSENSE_SUM,
+    NONSENSE_NO_NUL,
+    NONSENSE_MISSING,
+    NONSENSE_LEFT_OVER,
+    NONSENSE_FATAL, /* how many there are that end the session; the rest makes enough sense */
+    NONSENSE_ID = NONSENSE_FATAL,
+    NONSENSE_STATUS,
+    NONSENSE_FLAGS
+};
+
+/* It is built beside the test. */
+static inline const char *fake_engine(void)
+{
+    static char path[4096];
+    char self[4000];
+    ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    assert_true(bytes > 0);
+    self[bytes] = 0;
+    snprintf(path, sizeof(path), "%s/fake_engine", dirname(self));
+    return path;
+}
+
+static inline zcb_session_options fake_options(void)
+{
+    return (zcb_session_options){.engine = fake_engine(), .module = "/nowhere/module.dll"};
+}
+
+static inline zcb_session *start_session(const zcb_session_options *options)
+{
+    zcb_session *session = NULL;
+    zcb_detail why;
+    if (zcb_session_start(options, &session, &why))
+        fail_msg("%s", why.text);
+    return session;
+}
+
+static inline uint64_t submit(zcb_session *session, const char *text, uint32_t flags,
+                              int64_t timeout_ms)
+{
+    zcb_wait wait = patience();
+    zcb_command command = {
+        .op = ZCB_OP_RUN, .flags = flags, .text = text, .text_bytes = strlen(text)};
+    assert_ok(zcb_session_submit(session, &command, timeout_ms, &wait));
+    return command.id;
+}
+
+static inline zcb_result *wait_for(zcb_session *session, uint64_t id)
+{
+    zcb_wait wait = patience();
+    zcb_result *result = NULL;
+    assert_ok(zcb_session_wait(session, id, &result, &wait));
+    assert_int_equal(result->id, id);
+    return result;
+}
+
+/* Waits for it and forgets it. */
+static inline zcb_status status_of(zcb_session *session, uint64_t id)
+{
+    zcb_result *result = wait_for(session, id);
+    zcb_status status = (zcb_status)result->status;
+    zcb_result_free(result);
+    return status;
+}
+
+/* Safe on any thread. */
+static inline bool says(zcb_session *session, const char *text, const char *out)
+{
+    zcb_wait wait = patience();
+    zcb_result *result = NULL;
+    if (zcb_session_run(session, text, strlen(text), 0, ZCB_FOREVER, &result, &wait))
+        return false;
+    bool right =
+        result->status == ZCB_STATUS_DONE && strcmp(result->field[ZCB_FIELD_OUT].text, out) == 0;
+    zcb_result_free(result);
+    return right;
+}
+
+static inline int64_t number_of(zcb_session *session, const char *text)
+{
+    zcb_result *result = wait_for(session, submit(session, text, 0, ZCB_FOREVER));
+    int64_t number = atoll(result->field[ZCB_FIELD_OUT].text);
+    zcb_result_free(result);
+    return number;
+}
+
+static inline void assert_serves(zcb_session *session)
+{
+    assert_true(says(session, "echo still here", "still here"));
+    assert_true(zcb_session_alive(session, NULL));
+}
+
+static inline void assert_no_children(void)
+{
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+/* Until somebody waits for the session's replies in the kernel. */
+static inline void await_reader(zcb_session *session)
+{
+    await_asleep(&session->commands->rx.control->consumer_asleep);
+}
+
+static inline void await_follower(zcb_session *session)
+{
+    bool follows = false;
+    while (!follows) {
+        plat_mutex_lock(&session->lock);
+        for (struct follower *f = session->followers; f; f = f->next)
+            follows = follows || atomic_load(&f->waiter.asleep);
+        plat_mutex_unlock(&session->lock);
+        sched_yield();
+    }
+}
+
+static inline void await_end_of(int64_t pid)
+{
+    plat_handle process;
+    unsigned ready;
+    zcb_error error = plat_process_open(pid, &process);
+    if (error == ZCB_ERR_PEER_GONE)
+        return;
+    assert_ok(error);
+    assert_ok(plat_wait(&process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
+    plat_close(process);
+}
+
+#endif

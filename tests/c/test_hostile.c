@@ -1,0 +1,612 @@
+/* A peer that writes nonsense into what is shared: an error, never a crash. Here `b` is the peer, whose
+ * fields are written by hand, and `a` is ours. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FRAME (UINT64_C(1) << 18)
+#define WINDOW (UINT64_C(256) << 10)
+#define DATA (FRAME + WINDOW)
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
+struct pair {
+    zcb_channel *a, *b;
+    uint64_t head; /* descriptors that the peer has published by hand */
+};
+
+static struct pair make_pair(void)
+{
+    struct pair pair = {0};
+    zcb_channel_options options = {FRAME, WINDOW};
+    assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
+    size_t ring_at = (size_t)pair.a->region->geometry.ring_at[1];
+    assert_ok(plat_memory_commit(&pair.a->region->memory, ring_at, RING_BYTES));
+    return pair;
+}
+
+static void free_pair(struct pair *pair)
+{
+    zcb_channel_free(pair->a);
+    zcb_channel_free(pair->b);
+}
+
+static void publish(struct pair *pair, const struct descriptor *descriptor)
+{
+    struct producer *tx = &pair->b->tx;
+    tx->ring[pair->head++ % RING_ENTRIES] = *descriptor;
+    atomic_store(&tx->control->head, pair->head);
+}
+
+static zcb_error begin(struct pair *pair, zcb_message *message)
+{
+    zcb_wait at_once = {0};
+    return zcb_receive_begin(pair->a, ZCB_WISH_COPY, message, &at_once);
+}
+
+static zcb_error send_bytes(struct pair *pair, uint64_t bytes)
+{
+    static unsigned char payload[FRAME];
+    zcb_message message = {.kind = ZCB_KIND_BYTES, .bytes = bytes};
+    zcb_wait at_once = {0};
+    return zcb_send(pair->a, &message, payload, &at_once);
+}
+
+/* Nothing goes any more on our side, and the peer is told. */
+static void assert_failed(struct pair *pair)
+{
+    zcb_message message;
+    zcb_wait at_once = {0};
+    assert_int_equal(begin(pair, &message), ZCB_ERR_PROTOCOL);
+    assert_int_equal(send_bytes(pair, 1), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_send(pair->b, &(zcb_message){.kind = 1}, NULL, &at_once),
+                     ZCB_ERR_PEER_CLOSED);
+    zcb_channel_close(pair->a);
+}
+
+/* ---------------------------------------------------------------- descriptors */
+
+#define FIRST_PART                                                                                 \
+    {                                                                                              \
+        .kind = ZCB_KIND_BYTES, .message_bytes = 1000, .offset = 64, .bytes = 100, .block = 20,    \
+        .marks = MARK_FIRST                                                                        \
+    }
+#define FIRST_OF_WHOLE                                                                             \
+    {                                                                                              \
+        .kind = ZCB_KIND_BYTES, .message_bytes = 1000, .offset = 64, .bytes = 100, .block = 20,    \
+        .marks = MARK_FIRST | MARK_WHOLE                                                           \
+    }
+
+static const struct descriptor senseless_first[] = {
+    {.kind = 0, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = 0},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_FIRST},
+    {.kind = 1, .message_bytes = 2, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 2, .block = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 0, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 9, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_ABORT},
+    {.kind = 1, .block = NO_BLOCK, .marks = MARK_ABORT},
+    {.kind = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE},
+    {.kind = 1, .block = NO_BLOCK, .marks = MARK_FIRST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = BLOCKS, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = NO_BLOCK, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1,
+     .message_bytes = 1,
+     .bytes = 1,
+     .offset = DATA,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1,
+     .message_bytes = 2,
+     .bytes = 2,
+     .offset = DATA - 1,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1,
+     .message_bytes = 1,
+     .bytes = 1,
+     .offset = UINT64_MAX,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1,
+     .message_bytes = UINT64_MAX,
+     .bytes = UINT64_MAX,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1,
+     .message_bytes = UINT64_MAX - 1,
+     .bytes = UINT64_MAX - 1,
+     .offset = 2,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1,
+     .message_bytes = DATA + 1,
+     .bytes = DATA + 1,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_LAST},
+};
+
+static void a_senseless_first_descriptor_ends_the_channel(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(senseless_first) / sizeof(*senseless_first); i++) {
+        struct pair pair = make_pair();
+        zcb_message message;
+        publish(&pair, &senseless_first[i]);
+        assert_int_equal(begin(&pair, &message), ZCB_ERR_PROTOCOL);
+        assert_failed(&pair);
+        free_pair(&pair);
+    }
+}
+
+static const struct {
+    struct descriptor first, next;
+} senseless_next[] = {
+    {FIRST_PART,
+     {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST}},
+    {FIRST_PART, {.block = NO_BLOCK}},
+    {FIRST_PART, {.block = NO_BLOCK, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 901, .block = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 900, .block = 21}},
+    {FIRST_PART, {.bytes = 899, .block = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 900, .block = 21, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_PART, {.bytes = 900, .block = BLOCKS, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 900, .offset = DATA - 899, .block = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = UINT64_MAX, .block = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 5, .block = 21, .marks = MARK_ABORT | MARK_FIRST, .offset = UINT64_MAX}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .block = 20, .marks = MARK_LAST}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .block = 21, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 163, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 64, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 165, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 901, .offset = 164, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE,
+     {.bytes = 900, .offset = 164, .block = 20, .marks = MARK_LAST | MARK_WHOLE | MARK_FIRST}},
+};
+
+enum way { BY_READ, BY_LEASE, BY_DROP, WAYS };
+
+static zcb_error go_on(zcb_channel *channel, enum way way)
+{
+    zcb_wait at_once = {0};
+    unsigned char bytes[1000];
+    zcb_lease *lease;
+    zcb_error error = ZCB_ERR_TOO_LARGE;
+    if (way == BY_LEASE)
+        error = zcb_receive_lease(channel, &lease, &at_once);
+    if (way == BY_READ || error == ZCB_ERR_TOO_LARGE)
+        error = zcb_receive_read(channel, bytes, way == BY_DROP ? 0 : sizeof(bytes), &at_once);
+    zcb_receive_drop(channel);
+    return error;
+}
+
+static void a_senseless_next_descriptor_ends_the_channel(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WAYS * sizeof(senseless_next) / sizeof(*senseless_next); i++) {
+        struct pair pair = make_pair();
+        zcb_message message;
+        publish(&pair, &senseless_next[i / WAYS].first);
+        publish(&pair, &senseless_next[i / WAYS].next);
+        assert_ok(begin(&pair, &message));
+        enum way way = (enum way)(i % WAYS);
+        assert_int_equal(go_on(pair.a, way), way == BY_DROP ? ZCB_OK : ZCB_ERR_PROTOCOL);
+        assert_failed(&pair);
+        free_pair(&pair);
+    }
+}
+
+static void a_message_that_never_ends_can_be_dropped(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    zcb_message message;
+    struct descriptor part = {
+        .kind = 1, .message_bytes = UINT64_MAX, .bytes = DATA, .block = 1, .marks = MARK_FIRST};
+    publish(&pair, &part);
+    part.marks = 0;
+    for (int i = 0; i < 100; i++)
+        publish(&pair, &part);
+    assert_ok(begin(&pair, &message));
+    assert_true(message.bytes == UINT64_MAX);
+    zcb_receive_drop(pair.a);
+    assert_int_equal(begin(&pair, &message), ZCB_ERR_TIMEOUT);
+    free_pair(&pair);
+}
+
+static void a_whole_message_longer_than_its_memory_cannot_be_leased(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    zcb_message message;
+    struct descriptor part = {.kind = 1,
+                              .message_bytes = UINT64_MAX,
+                              .bytes = DATA,
+                              .block = 20,
+                              .marks = MARK_FIRST | MARK_WHOLE};
+    publish(&pair, &part);
+    part.marks = MARK_WHOLE;
+    part.offset = DATA;
+    part.bytes = 1;
+    publish(&pair, &part);
+    assert_ok(begin(&pair, &message));
+    assert_int_equal(go_on(pair.a, BY_LEASE), ZCB_ERR_PROTOCOL);
+    free_pair(&pair);
+}
+
+/* ---------------------------------------------------------------- counters */
+
+static void a_senseless_head_ends_the_channel(void **state)
+{
+    (void)state;
+    const uint64_t heads[] = {RING_ENTRIES + 2, UINT64_MAX, UINT64_C(1) << 63, 0};
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+        struct pair pair = make_pair();
+        zcb_message message;
+        publish(&pair, &(struct descriptor){
+                           .kind = 1, .block = NO_BLOCK, .marks = MARK_FIRST | MARK_LAST});
+        assert_ok(begin(&pair, &message));
+        assert_ok(zcb_receive_end(pair.a));
+        atomic_store(&pair.b->tx.control->head, heads[i]);
+        assert_int_equal(begin(&pair, &message), ZCB_ERR_PROTOCOL);
+        assert_failed(&pair);
+        free_pair(&pair);
+    }
+}
+
+static void a_senseless_tail_ends_the_channel(void **state)
+{
+    (void)state;
+    const uint64_t tails[] = {2, UINT64_MAX, UINT64_C(1) << 63, UINT64_MAX - RING_ENTRIES};
+    for (size_t i = 0; i < sizeof(tails) / sizeof(*tails); i++) {
+        struct pair pair = make_pair();
+        assert_ok(send_bytes(&pair, 1));
+        atomic_store(&pair.b->rx.control->tail, tails[i]);
+        assert_int_equal(send_bytes(&pair, 1), ZCB_ERR_PROTOCOL);
+        assert_failed(&pair);
+        free_pair(&pair);
+    }
+}
+
+static void returning_what_is_not_out_ends_the_channel(void **state)
+{
+    (void)state;
+    struct pair probe = make_pair();
+    uint32_t pieces = probe.a->region->geometry.pieces;
+    free_pair(&probe);
+    const uint32_t blocks[] = {0, pieces + 1, BLOCKS - 1, BLOCKS, NO_BLOCK, UINT32_C(1) << 31};
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {
+        struct pair pair = make_pair();
+        assert_ok(send_bytes(&pair, 1)); /* block `pieces` is out */
+        rx_give_back(pair.b, blocks[i]);
+        assert_int_equal(send_bytes(&pair, 1), ZCB_ERR_PROTOCOL);
+        assert_failed(&pair);
+        free_pair(&pair);
+    }
+}
+
+static void returning_a_block_twice_ends_the_channel(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    uint32_t pieces = pair.a->region->geometry.pieces;
+    assert_ok(send_bytes(&pair, 1));
+    rx_give_back(pair.b, pieces);
+    rx_give_back(pair.b, pieces);
+    assert_int_equal(send_bytes(&pair, 1), ZCB_ERR_PROTOCOL);
+    assert_failed(&pair);
+    free_pair(&pair);
+}
+
+static void a_senseless_count_of_returns_ends_the_channel(void **state)
+{
+    (void)state;
+    const uint64_t counts[] = {BLOCKS + 2, UINT64_MAX, 0, 2};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        struct pair pair = make_pair();
+        assert_ok(send_bytes(&pair, 1));
+        rx_give_back(pair.b, pair.a->region->geometry.pieces);
+        assert_ok(send_bytes(&pair, 1));
+        atomic_store(&pair.b->rx.control->returned, counts[i]);
+        assert_int_equal(send_bytes(&pair, 1), ZCB_ERR_PROTOCOL);
+        assert_failed(&pair);
+        free_pair(&pair);
+    }
+}
+
+static void a_block_that_is_returned_while_it_is_written_hurts_only_the_peer(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    zcb_message message = {.kind = 1, .bytes = FRAME};
+    unsigned char *payload = calloc(1, FRAME);
+    size_t written = 0;
+    rx_expect(pair.b, ZCB_WISH_LEASE);
+    assert_ok(tx_begin(pair.a, &message, NULL));
+    assert_ok(tx_write(pair.a, payload, FRAME / 2, &written, NULL));
+    rx_give_back(pair.b, pair.a->tx.now.block);
+    assert_ok(tx_write(pair.a, payload, FRAME / 2, &written, NULL));
+    tx_abort(pair.a);
+    free(payload);
+    free_pair(&pair);
+}
+
+/* ---------------------------------------------------------------- joining */
+
+static plat_handle copy_of(plat_handle handle)
+{
+    int fd = fcntl((int)handle, F_DUPFD_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static zcb_error join(const struct region *region, plat_handle memory, uint64_t frame_bytes,
+                      uint64_t window_bytes)
+{
+    plat_handle bells[BELLS];
+    zcb_channel *joined = NULL;
+    for (int i = 0; i < BELLS; i++)
+        bells[i] = copy_of(region->bells[i]);
+    zcb_error error =
+        channel_join(memory, bells, frame_bytes, window_bytes, PLAT_NO_HANDLE, &joined);
+    if (!error)
+        zcb_channel_free(joined);
+    return error;
+}
+
+static void joining_checks_the_header_and_the_sizes(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    struct region *region = pair.a->region;
+    struct region_header *header = (struct region_header *)(void *)region->memory.base;
+    const struct region_header good = *header;
+    unsigned before = open_descriptors();
+    plat_handle memory = region->memory.handle;
+    assert_int_equal(join(region, copy_of(memory), 0, 0), ZCB_ERR_PROTOCOL);
+    assert_int_equal(join(region, copy_of(memory), UINT64_MAX, UINT64_MAX), ZCB_ERR_PROTOCOL);
+    assert_int_equal(join(region, copy_of(memory), FRAME + COMMIT_BYTES, WINDOW), ZCB_ERR_PROTOCOL);
+    assert_int_equal(join(region, copy_of(memory), FRAME - COMMIT_BYTES, WINDOW), ZCB_ERR_PROTOCOL);
+    assert_int_equal(join(region, copy_of(memory), FRAME + COMMIT_BYTES, WINDOW - COMMIT_BYTES),
+                     ZCB_ERR_PROTOCOL);
+    header->magic++;
+    assert_int_equal(join(region, copy_of(memory), FRAME, WINDOW), ZCB_ERR_PROTOCOL);
+    *header = good;
+    header->version++;
+    assert_int_equal(join(region, copy_of(memory), FRAME, WINDOW), ZCB_ERR_VERSION);
+    *header = good;
+    header->header_bytes++;
+    assert_int_equal(join(region, copy_of(memory), FRAME, WINDOW), ZCB_ERR_PROTOCOL);
+    *header = good;
+    header->window_bytes++;
+    assert_int_equal(join(region, copy_of(memory), FRAME, WINDOW), ZCB_ERR_PROTOCOL);
+    *header = good;
+    assert_int_equal(join(region, copy_of(region->bells[0]), FRAME, WINDOW), ZCB_ERR_PROTOCOL);
+    int unsealed = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(unsealed, (off_t)region->memory.bytes), 0);
+    assert_int_equal(join(region, unsealed, FRAME, WINDOW), ZCB_ERR_PROTOCOL);
+    assert_ok(join(region, copy_of(memory), FRAME, WINDOW));
+    assert_int_equal(open_descriptors(), before);
+    free_pair(&pair);
+}
+
+/* ---------------------------------------------------------------- at random */
+
+static bool is_documented(zcb_error error)
+{
+    switch (error) {
+    case ZCB_OK:
+    case ZCB_ERR_TIMEOUT:
+    case ZCB_ERR_PEER_CLOSED:
+    case ZCB_ERR_PROTOCOL:
+    case ZCB_ERR_ABORTED:
+    case ZCB_ERR_REFUSED:
+    case ZCB_ERR_TOO_LARGE:
+    case ZCB_ERR_INVALID:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Values that are likely to matter. */
+static uint64_t odd_value(uint64_t *seed)
+{
+    const uint64_t values[] = {0,          1,
+                               2,          3,
+                               19,         20,
+                               21,         BLOCKS - 1,
+                               BLOCKS,     RING_ENTRIES,
+                               UINT32_MAX, UINT64_MAX,
+                               FRAME,      FRAME - 1,
+                               DATA,       DATA - 1,
+                               DATA + 1,   UINT64_C(1) << 63};
+    uint64_t value = values[next_random(seed) % (sizeof(values) / sizeof(*values))];
+    return next_random(seed) % 4 == 0 ? next_random(seed) : value;
+}
+
+static void scribble(struct pair *pair, uint64_t *seed)
+{
+    struct stream_control *ours = pair->b->rx.control, *theirs = pair->b->tx.control;
+    uint64_t value = odd_value(seed);
+    _Atomic uint64_t *counters[] = {&ours->tail,   &ours->returned,  &ours->dropped,
+                                    &ours->head,   &theirs->head,    &theirs->sent,
+                                    &theirs->tail, &theirs->returned};
+    _Atomic uint32_t *flags[] = {&ours->wish, &ours->consumer_asleep, &ours->producer_asleep,
+                                 &theirs->producer_asleep, &theirs->consumer_asleep};
+    switch (next_random(seed) % 4) {
+    case 0:
+        atomic_store(counters[next_random(seed) % 8], value);
+        break;
+    case 1: /* nearly right */
+        atomic_fetch_add(counters[next_random(seed) % 8], next_random(seed) % 3 - 1);
+        break;
+    case 2:
+        atomic_store(flags[next_random(seed) % 5], (uint32_t)value);
+        break;
+    default:
+        atomic_store(&pair->b->rx.returns[next_random(seed) % BLOCKS], (uint32_t)value);
+        break;
+    }
+}
+
+/* A descriptor that is right but for a field or two. */
+static void publish_odd(struct pair *pair, uint64_t *seed)
+{
+    struct descriptor d = {.kind = 1, .bytes = next_random(seed) % 200, .block = 20, .offset = 64};
+    bool last = next_random(seed) % 2;
+    d.message_bytes = last ? d.bytes : d.bytes + next_random(seed) % 300;
+    d.block = d.bytes ? (uint32_t)(next_random(seed) % 40) : NO_BLOCK;
+    d.marks = (d.bytes == d.message_bytes ? MARK_LAST : 0u) |
+              (next_random(seed) % 3 ? MARK_FIRST : 0u) | (next_random(seed) % 2 ? MARK_WHOLE : 0u);
+    uint64_t value = odd_value(seed);
+    switch (next_random(seed) % 12) {
+    case 0:
+        d.offset = value;
+        break;
+    case 1:
+        d.bytes = value;
+        break;
+    case 2:
+        d.message_bytes = value;
+        break;
+    case 3:
+        d.block = (uint32_t)value;
+        break;
+    case 4:
+        d.marks = (uint32_t)value;
+        break;
+    case 5:
+        d.kind = (uint32_t)value;
+        break;
+    case 6:
+        d = (struct descriptor){.block = NO_BLOCK, .marks = MARK_ABORT};
+        break;
+    default:
+        break;
+    }
+    publish(pair, &d);
+}
+
+static void receive_somehow(struct pair *pair, uint64_t *seed)
+{
+    zcb_wait at_once = {0};
+    zcb_message message;
+    unsigned char bytes[400];
+    zcb_wish wish = next_random(seed) % 2 ? ZCB_WISH_COPY : ZCB_WISH_LEASE;
+    zcb_error error = zcb_receive_begin(pair->a, wish, &message, &at_once);
+    assert_true(is_documented(error));
+    if (error)
+        return;
+    zcb_lease *lease = NULL;
+    if (wish == ZCB_WISH_LEASE)
+        assert_true(is_documented(zcb_receive_lease(pair->a, &lease, &at_once)));
+    if (lease) {
+        const unsigned char *data = zcb_lease_data(lease);
+        assert_true(data >= pair->a->rx.data);
+        assert_true(zcb_lease_bytes(lease) <= DATA - (uint64_t)(data - pair->a->rx.data));
+    }
+    size_t some = (size_t)(next_random(seed) % sizeof(bytes));
+    assert_true(is_documented(zcb_receive_read(pair->a, bytes, some, &at_once)));
+    if (next_random(seed) % 2 || zcb_receive_end(pair->a) != ZCB_OK)
+        zcb_receive_drop(pair->a);
+    zcb_lease_free(lease);
+}
+
+static void random_nonsense_never_crashes(void **state)
+{
+    (void)state;
+    for (uint64_t round = 0; round < 4000; round++) {
+        uint64_t seed = round;
+        struct pair pair = make_pair();
+        for (int step = 0; step < 40; step++) {
+            switch (next_random(&seed) % 4) {
+            case 0:
+                scribble(&pair, &seed);
+                break;
+            case 1:
+                publish_odd(&pair, &seed);
+                break;
+            case 2:
+                receive_somehow(&pair, &seed);
+                break;
+            default:
+                assert_true(is_documented(send_bytes(&pair, next_random(&seed) % FRAME)));
+                break;
+            }
+        }
+        free_pair(&pair);
+    }
+}
+
+struct vandal {
+    struct pair *pair;
+    _Atomic int began, stop;
+};
+
+static void *vandalize(void *arg)
+{
+    struct vandal *vandal = arg;
+    uint64_t seed = (uint64_t)(uintptr_t)&seed;
+    while (!atomic_load(&vandal->stop)) {
+        unsigned char *ring = (unsigned char *)vandal->pair->b->tx.ring;
+        atomic_store(&vandal->began, 1);
+        if (next_random(&seed) % 64 == 0)
+            scribble(vandal->pair, &seed);
+        else
+            ring[next_random(&seed) % (64 * sizeof(struct descriptor))] =
+                (unsigned char)next_random(&seed);
+    }
+    return NULL;
+}
+
+static void nonsense_at_the_very_moment_never_crashes(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    skip(); /* the vandal's writes are races, on purpose */
+#endif
+    for (uint64_t round = 0; round < 300; round++) {
+        struct pair pair = make_pair();
+        struct vandal vandal = {.pair = &pair};
+        uint64_t seed = round;
+        pthread_t thread = start_thread(vandalize, &vandal);
+        while (!atomic_load(&vandal.began))
+            sched_yield();
+        for (int step = 0; step < 50; step++) {
+            receive_somehow(&pair, &seed);
+            publish_odd(&pair, &seed);
+            assert_true(is_documented(send_bytes(&pair, next_random(&seed) % FRAME)));
+        }
+        atomic_store(&vandal.stop, 1);
+        join_thread(thread);
+        free_pair(&pair);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_senseless_first_descriptor_ends_the_channel),
+        cmocka_unit_test(a_senseless_next_descriptor_ends_the_channel),
+        cmocka_unit_test(a_message_that_never_ends_can_be_dropped),
+        cmocka_unit_test(a_whole_message_longer_than_its_memory_cannot_be_leased),
+        cmocka_unit_test(a_senseless_head_ends_the_channel),
+        cmocka_unit_test(a_senseless_tail_ends_the_channel),
+        cmocka_unit_test(returning_what_is_not_out_ends_the_channel),
+        cmocka_unit_test(returning_a_block_twice_ends_the_channel),
+        cmocka_unit_test(a_senseless_count_of_returns_ends_the_channel),
+        cmocka_unit_test(a_block_that_is_returned_while_it_is_written_hurts_only_the_peer),
+        cmocka_unit_test(joining_checks_the_header_and_the_sizes),
+        cmocka_unit_test(random_nonsense_never_crashes),
+        cmocka_unit_test(nonsense_at_the_very_moment_never_crashes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
