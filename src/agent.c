@@ -52,8 +52,8 @@ static zcb_error receive_record(zcb_agent *agent, struct record *record)
 {
     size_t bytes = 0;
     record->count = 0;
-    zcb_error error = plat_link_receive(agent->link, &record->link, sizeof(record->link), &bytes, record->handles,
-                                        1 + BELLS, &record->count, NULL);
+    zcb_error error = plat_link_receive(agent->link, &record->link, sizeof(record->link), &bytes,
+                                        record->handles, 1 + BELLS, &record->count, NULL);
     if (error)
         return error;
     if (bytes == sizeof(record->link) && record->link.magic == LINK_MAGIC) {
@@ -278,7 +278,8 @@ static zcb_error reserve_text(zcb_agent *agent, size_t bytes)
 static zcb_error read_command(zcb_agent *agent, const zcb_message *message, zcb_command *command)
 {
     struct command_wire wire;
-    if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(wire) || message->bytes > SIZE_MAX)
+    if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(wire) ||
+        message->bytes > SIZE_MAX)
         return channel_fail(agent->commands);
     size_t bytes = (size_t)message->bytes - sizeof(wire);
     zcb_error error = reserve_text(agent, bytes);
@@ -322,7 +323,8 @@ static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct
                             const zcb_text *fields)
 {
     zcb_text parts[1 + 2 * ZCB_FIELDS] = {{(const char *)wire, sizeof(*wire)}};
-    zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = what, .id = id, .bytes = sizeof(*wire)};
+    zcb_message message = {
+        .kind = ZCB_KIND_CONTROL, .flags = what, .id = id, .bytes = sizeof(*wire)};
     for (int i = 0; i < ZCB_FIELDS; i++) {
         bool given = fields[i].text && fields[i].bytes > 0;
         wire->field_bytes[i] = given ? fields[i].bytes : 0;
@@ -344,6 +346,9 @@ zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields
     return agent && fields ? send_reply(agent, id, REPLY_OUTPUT, &wire, fields) : ZCB_ERR_INVALID;
 }
 
+/* Rather a completion without its texts than a program that waits for ever. */
+static const char out_of_memory[] = "the engine has no memory for what the command wrote";
+
 zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result)
 {
     if (!agent || !result)
@@ -353,12 +358,20 @@ zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result)
                               .refused = result->refused,
                               .exit_code = result->exit_code,
                               .execution_ns = result->execution_ns};
-    return send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field);
+    zcb_error error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field);
+    if (error == ZCB_ERR_NO_MEMORY) {
+        zcb_text fields[ZCB_FIELDS] = {0};
+        fields[ZCB_FIELD_ERR] = (zcb_text){out_of_memory, sizeof(out_of_memory) - 1};
+        wire.success = 0;
+        error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, fields);
+    }
+    return error;
 }
 
 /* ---------------------------------------------------------------- urgent requests */
 
-zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id, const zcb_wait *wait)
+zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id,
+                           const zcb_wait *wait)
 {
     if (!agent || !request || !id)
         return ZCB_ERR_INVALID;
@@ -369,7 +382,8 @@ zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id, 
             return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
         zcb_receive_drop(agent->urgent);
         if (message.flags == URGENT_PING) {
-            message = (zcb_message){.kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .id = message.id};
+            message =
+                (zcb_message){.kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .id = message.id};
             error = zcb_send(agent->urgent, &message, NULL, wait);
             if (error)
                 return error;
@@ -387,7 +401,8 @@ zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id, 
 
 /* ---------------------------------------------------------------- the process */
 
-zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t capacity, size_t *bytes)
+zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t capacity,
+                            size_t *bytes)
 {
     if (!agent || !bytes || (stream != 1 && stream != 2))
         return ZCB_ERR_INVALID;
@@ -401,22 +416,12 @@ zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t c
     return error;
 }
 
-static bool never(void *arg)
-{
-    (void)arg;
-    return false;
-}
-
 zcb_error zcb_agent_wait_program(zcb_agent *agent, const zcb_wait *wait)
 {
     if (!agent)
         return ZCB_ERR_INVALID;
-    _Atomic uint32_t asleep;
-    atomic_init(&asleep, 0);
-    struct source nothing = {never, NULL, &asleep, PLAT_NO_HANDLE};
-    struct spin spin = {1};
-    zcb_error error = wait_any(&nothing, 1, agent->program, &spin, wait);
-    return error == ZCB_ERR_PEER_GONE ? ZCB_OK : error;
+    unsigned which;
+    return wait_handles(&agent->program, 1, wait, &which);
 }
 
 void zcb_agent_end_process(int exit_code)

@@ -100,8 +100,8 @@ void bridge_finished(zcb_bridge *bridge, const struct pending *pending, const st
         bridge->unmatched++;
 }
 
-static zcb_error post_transfer(zcb_bridge *bridge, zcb_command *command, int64_t timeout_ms, uint64_t *id,
-                               const zcb_wait *wait)
+static zcb_error post_transfer(zcb_bridge *bridge, zcb_command *command, int64_t timeout_ms,
+                               uint64_t *id, const zcb_wait *wait)
 {
     zcb_error error = session_owned(bridge->session);
     if (!error)
@@ -121,11 +121,13 @@ static bool target_may_be(const char *target, size_t bytes)
     size_t start = 0;
     while (start < bytes && (target[start] == ' ' || target[start] == '\t'))
         start++;
-    return start < bytes && (target[start] == '$' || target[start] == '[') && !memchr(target, 0, bytes);
+    return start < bytes && (target[start] == '$' || target[start] == '[') &&
+           !memchr(target, 0, bytes);
 }
 
-zcb_error zcb_bridge_post_receive(zcb_bridge *bridge, const char *target, size_t target_bytes, uint32_t flags,
-                                  int64_t timeout_ms, uint64_t *id, const zcb_wait *wait)
+zcb_error zcb_bridge_post_receive(zcb_bridge *bridge, const char *target, size_t target_bytes,
+                                  uint32_t flags, int64_t timeout_ms, uint64_t *id,
+                                  const zcb_wait *wait)
 {
     if (!bridge || !target || !id || !target_may_be(target, target_bytes))
         return ZCB_ERR_INVALID;
@@ -196,8 +198,8 @@ static uint64_t taker_of(zcb_bridge *bridge, uint64_t id)
     return id;
 }
 
-static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const void *data, uint64_t *refused_by,
-                              const zcb_wait *wait)
+static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const void *data,
+                              uint64_t *refused_by, const zcb_wait *wait)
 {
     zcb_error error = match(bridge, &message->id);
     if (error) {
@@ -254,7 +256,8 @@ static bool already_seen(zcb_bridge *bridge, const zcb_message *message)
     return seen;
 }
 
-zcb_error zcb_bridge_receive_begin(zcb_bridge *bridge, zcb_wish wish, zcb_message *message, const zcb_wait *wait)
+zcb_error zcb_bridge_receive_begin(zcb_bridge *bridge, zcb_wish wish, zcb_message *message,
+                                   const zcb_wait *wait)
 {
     if (!bridge || !message)
         return ZCB_ERR_INVALID;
@@ -368,17 +371,19 @@ static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options 
     if (!why)
         return;
     if (error == ZCB_ERR_INVALID)
-        snprintf(why->text, sizeof(why->text),
-                 "frame_bytes %llu must be from %llu to %llu and window_bytes %llu from %llu to %llu",
-                 (unsigned long long)(options ? options->frame_bytes : 0), (unsigned long long)ZCB_MIN_FRAME_BYTES,
-                 (unsigned long long)ZCB_MAX_FRAME_BYTES, (unsigned long long)(options ? options->window_bytes : 0),
-                 (unsigned long long)ZCB_MIN_WINDOW_BYTES, (unsigned long long)ZCB_MAX_WINDOW_BYTES);
+        snprintf(
+            why->text, sizeof(why->text),
+            "frame_bytes %llu must be from %llu to %llu and window_bytes %llu from %llu to %llu",
+            (unsigned long long)(options ? options->frame_bytes : 0),
+            (unsigned long long)ZCB_MIN_FRAME_BYTES, (unsigned long long)ZCB_MAX_FRAME_BYTES,
+            (unsigned long long)(options ? options->window_bytes : 0),
+            (unsigned long long)ZCB_MIN_WINDOW_BYTES, (unsigned long long)ZCB_MAX_WINDOW_BYTES);
     else
         snprintf(why->text, sizeof(why->text), "%s", zcb_error_text(error));
 }
 
-zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *options, zcb_bridge **bridge,
-                          zcb_detail *why)
+zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *options,
+                          zcb_bridge **bridge, zcb_detail *why)
 {
     zcb_error error = bridge ? session_owned(session) : ZCB_ERR_INVALID;
     zcb_bridge *made = error ? NULL : calloc(1, sizeof(*made));

@@ -70,7 +70,8 @@ static zcb_error check_header(const struct region *region)
         return ZCB_ERR_PROTOCOL;
     if (header.version != LAYOUT_VERSION)
         return ZCB_ERR_VERSION;
-    bool same = header.header_bytes == sizeof(header) && header.frame_bytes == region->geometry.frame_bytes &&
+    bool same = header.header_bytes == sizeof(header) &&
+                header.frame_bytes == region->geometry.frame_bytes &&
                 header.window_bytes == region->geometry.window_bytes;
     return same ? ZCB_OK : ZCB_ERR_PROTOCOL;
 }
@@ -106,7 +107,8 @@ static void consumer_init(struct consumer *rx, struct region *region, int stream
 }
 
 /* Takes a reference on region. sends: the stream that this end produces. */
-static zcb_error end_create(struct region *region, int sends, plat_handle peer, zcb_channel **channel)
+static zcb_error end_create(struct region *region, int sends, plat_handle peer,
+                            zcb_channel **channel)
 {
     zcb_channel *made = calloc(1, sizeof(*made));
     if (!made)

@@ -25,8 +25,8 @@ struct sending {
     uint64_t published; /* bytes the consumer knows of */
     bool begun;         /* the first descriptor is out */
     bool streaming;
-    bool ring_full;     /* as last seen */
-    uint32_t block;     /* of a whole message */
+    bool ring_full; /* as last seen */
+    uint32_t block; /* of a whole message */
     uint64_t offset;
 };
 
@@ -39,8 +39,8 @@ struct producer {
     uint64_t ring_committed; /* descriptors whose memory exists */
     _Atomic uint32_t *returns;
     uint64_t head;
-    uint64_t ended; /* messages, given-up ones included */
-    uint64_t sent;  /* messages, given-up ones not */
+    uint64_t ended;    /* messages, given-up ones included */
+    uint64_t sent;     /* messages, given-up ones not */
     uint64_t returned; /* returns taken in */
     plat_handle data_bell, room_bell;
     struct spin spin;
@@ -50,7 +50,7 @@ struct producer {
 /* The message that is being received. */
 struct receiving {
     zcb_message message;
-    bool active;   /* a first descriptor was taken, its end not yet */
+    bool active; /* a first descriptor was taken, its end not yet */
     bool whole;
     bool leased;
     bool last;        /* the current part is the last one */
@@ -80,7 +80,7 @@ struct consumer {
 struct zcb_channel {
     _Atomic uint32_t users;      /* the last one closes it */
     _Atomic uint32_t references; /* of users and leases */
-    int64_t owner;    /* process id */
+    int64_t owner;               /* process id */
     plat_handle peer; /* signalled when the other process has ended; borrowed; or PLAT_NO_HANDLE */
     struct region *region;
     _Atomic uint32_t closed;   /* on this side */
@@ -121,14 +121,15 @@ void tx_abort(zcb_channel *channel);
 /* Ready when trying again may get further. */
 struct source tx_room_source(zcb_channel *channel);
 /* One whole message from parts, under the turn; withdrawn on every error. */
-zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts, unsigned count,
-                  const zcb_wait *wait);
+zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
+                  unsigned count, const zcb_wait *wait);
 
 struct source rx_data_source(zcb_channel *channel);
 /* Tells the producer that somebody is about to wait for a message. */
 void rx_expect(zcb_channel *channel, zcb_wish wish);
 /* As zcb_receive_read, but *done counts up and an error leaves the state as it was: call again with the rest. */
-zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done, const zcb_wait *wait);
+zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
+                  const zcb_wait *wait);
 /* The consumer gives a block back. */
 void rx_give_back(zcb_channel *channel, uint32_t block);
 

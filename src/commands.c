@@ -19,14 +19,15 @@ static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const 
     return error;
 }
 
-static zcb_error send_command(zcb_session *session, const zcb_command *command, const zcb_wait *wait)
+static zcb_error send_command(zcb_session *session, const zcb_command *command,
+                              const zcb_wait *wait)
 {
     static const zcb_wait at_once = {0};
     struct command_wire wire = {command->op, command->flags, command->channel, command->depth};
-    zcb_message message = {.kind = ZCB_KIND_CONTROL,
-                           .id = command->id,
-                           .bytes = sizeof(wire) + command->text_bytes};
-    const zcb_text parts[] = {{(const char *)&wire, sizeof(wire)}, {command->text, command->text_bytes}};
+    zcb_message message = {
+        .kind = ZCB_KIND_CONTROL, .id = command->id, .bytes = sizeof(wire) + command->text_bytes};
+    const zcb_text parts[] = {{(const char *)&wire, sizeof(wire)},
+                              {command->text, command->text_bytes}};
     struct limit limit;
     limit_init(&limit, wait);
     zcb_error error;
@@ -36,8 +37,8 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command, 
     for (int i = 0; i < 2; i++) {
         size_t written = 0;
         while (!error && written < parts[i].bytes) {
-            error = tx_write(session->commands, parts[i].text + written, parts[i].bytes - written, &written,
-                             &at_once);
+            error = tx_write(session->commands, parts[i].text + written, parts[i].bytes - written,
+                             &written, &at_once);
             if (error == ZCB_ERR_TIMEOUT)
                 error = wait_for_room(session, &limit, wait);
         }
@@ -66,7 +67,8 @@ static zcb_error enter_pending(zcb_session *session, zcb_command *command, zcb_b
 }
 
 /* Writes the command into the books before it is sent, so that its completion finds it. */
-static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *bridge, int64_t timeout_ms)
+static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
+                       int64_t timeout_ms)
 {
     zcb_error error = ZCB_OK;
     plat_mutex_lock(&session->lock);
@@ -98,8 +100,8 @@ static void take_out(zcb_session *session, const zcb_command *command, zcb_bridg
     plat_mutex_unlock(&session->lock);
 }
 
-zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge, int64_t timeout_ms,
-                         const zcb_wait *wait)
+zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
+                         int64_t timeout_ms, const zcb_wait *wait)
 {
     zcb_error error = session_owned(session);
     if (!error)
@@ -119,7 +121,8 @@ zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge 
 zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t timeout_ms,
                              const zcb_wait *wait)
 {
-    if (!session || !command || command->op != ZCB_OP_RUN || (command->text_bytes > 0 && !command->text))
+    if (!session || !command || command->op != ZCB_OP_RUN ||
+        (command->text_bytes > 0 && !command->text))
         return ZCB_ERR_INVALID;
     return session_submit(session, command, NULL, timeout_ms, wait);
 }
@@ -142,8 +145,10 @@ static void abandon(zcb_session *session, uint64_t id)
 zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_bytes, uint32_t flags,
                           int64_t timeout_ms, zcb_result **result, const zcb_wait *wait)
 {
-    zcb_command command = {
-        .op = ZCB_OP_RUN, .flags = flags & ~(uint32_t)ZCB_COMMAND_NOTIFY, .text = text, .text_bytes = text_bytes};
+    zcb_command command = {.op = ZCB_OP_RUN,
+                           .flags = flags & ~(uint32_t)ZCB_COMMAND_NOTIFY,
+                           .text = text,
+                           .text_bytes = text_bytes};
     zcb_error error = zcb_session_submit(session, &command, timeout_ms, wait);
     if (error)
         return error;
@@ -196,7 +201,8 @@ zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
         error = turn_take(&session->ping_turn, wait);
     if (error)
         return error;
-    zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = URGENT_PING, .id = ++session->last_ping};
+    zcb_message message = {
+        .kind = ZCB_KIND_CONTROL, .flags = URGENT_PING, .id = ++session->last_ping};
     error = zcb_send(session->urgent, &message, NULL, wait);
     if (!error)
         error = read_pong(session, session->last_ping, wait);

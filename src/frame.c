@@ -5,8 +5,8 @@
 
 #define GRAIN_BYTES 64u
 
-zcb_error frame_init(struct frame *frame, const struct geometry *geometry, const plat_memory *memory,
-                     uint64_t data_at)
+zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
+                     const plat_memory *memory, uint64_t data_at)
 {
     *frame = (struct frame){.geometry = geometry, .memory = memory, .data_at = data_at};
     uint64_t units = (geometry->frame_bytes + geometry->window_bytes) / COMMIT_BYTES;
@@ -72,7 +72,8 @@ bool frame_take_piece(struct frame *frame, uint32_t *block)
         return false;
     *block = frame->free_pieces[--frame->free_piece_count];
     uint64_t piece_bytes = frame->geometry->piece_bytes;
-    frame->blocks[*block] = (struct block){frame->geometry->frame_bytes + *block * piece_bytes, piece_bytes};
+    frame->blocks[*block] =
+        (struct block){frame->geometry->frame_bytes + *block * piece_bytes, piece_bytes};
     return true;
 }
 

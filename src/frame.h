@@ -19,18 +19,18 @@ struct frame {
     const struct geometry *geometry;
     const plat_memory *memory;
     uint64_t data_at;
-    struct block *blocks;    /* by id: the window's pieces first, then the frame's blocks */
-    uint32_t *free_blocks;   /* stack of ids */
+    struct block *blocks;  /* by id: the window's pieces first, then the frame's blocks */
+    uint32_t *free_blocks; /* stack of ids */
     uint32_t free_block_count;
-    uint32_t *free_pieces;   /* stack of ids: the warm one on top */
+    uint32_t *free_pieces; /* stack of ids: the warm one on top */
     uint32_t free_piece_count;
     struct extent *free_extents; /* of the frame, by offset, never adjacent */
     uint32_t free_extent_count;
     unsigned char *committed; /* one byte a COMMIT_BYTES unit */
 };
 
-zcb_error frame_init(struct frame *frame, const struct geometry *geometry, const plat_memory *memory,
-                     uint64_t data_at);
+zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
+                     const plat_memory *memory, uint64_t data_at);
 void frame_destroy(struct frame *frame);
 
 /* A block of `bytes` (> 0) in one piece, from the lowest place that fits: warm memory is used again

@@ -27,8 +27,8 @@ static bool grow(zcb_session *session)
     return true;
 }
 
-struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags, zcb_bridge *bridge,
-                            int64_t deadline_ns)
+struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
+                            zcb_bridge *bridge, int64_t deadline_ns)
 {
     if (session->pending_count >= session->bucket_count && !grow(session))
         return NULL;
@@ -121,7 +121,8 @@ void pending_finish(zcb_session *session, struct pending *pending, struct reply 
     }
 }
 
-void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status, const char *err)
+void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,
+                         const char *err)
 {
     size_t length = strlen(err);
     struct reply *reply = calloc(1, sizeof(*reply) + length + 2);
@@ -155,9 +156,9 @@ static bool may_be_running(const zcb_session *session, const struct pending *pen
 
 static void kill_engine(zcb_session *session)
 {
-    plat_process_kill(session->pid, session->process);
-    plat_process_hang_up_group(session->child.pid);
-    session_end(session, "a command did not stop within %lld ms of its timeout, and the engine was killed",
+    session_kill(session);
+    session_end(session,
+                "a command did not stop within %lld ms of its timeout, and the engine was killed",
                 (long long)session->grace_ms);
 }
 
@@ -222,7 +223,8 @@ static bool append(struct collected *collected, const zcb_text *more)
 void pending_collect(struct pending *pending, const struct reply *reply)
 {
     for (int i = 0; i < ZCB_FIELDS; i++)
-        if (reply->result.field[i].bytes > 0 && !append(&pending->collected[i], &reply->result.field[i]))
+        if (reply->result.field[i].bytes > 0 &&
+            !append(&pending->collected[i], &reply->result.field[i]))
             pending->starved = true;
 }
 

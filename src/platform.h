@@ -31,10 +31,14 @@ void plat_cpu_relax(void);
 /* ---- locks: short, never held while waiting for another process ---- */
 
 #if defined(_WIN32)
-typedef struct plat_mutex { void *srw; } plat_mutex;
+typedef struct plat_mutex {
+    void *srw;
+} plat_mutex;
 #else
 #include <pthread.h>
-typedef struct plat_mutex { pthread_mutex_t mutex; } plat_mutex;
+typedef struct plat_mutex {
+    pthread_mutex_t mutex;
+} plat_mutex;
 #endif
 void plat_mutex_init(plat_mutex *mutex);
 void plat_mutex_destroy(plat_mutex *mutex);
@@ -99,7 +103,8 @@ void plat_signals_release(const plat_signals *held);
  * signalled, the deadline passes or, on POSIX, a signal is handled. *ready is the lowest index that is
  * signalled. ZCB_ERR_TIMEOUT; ZCB_ERR_INTERRUPTED; ZCB_ERR_SYSTEM. A link is signalled when it can be
  * received from or its other end is closed. */
-zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns, unsigned *ready);
+zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                    unsigned *ready);
 /* The same with signals held back by plat_signals_hold, which are let through while it sleeps. */
 zcb_error plat_wait_held(const plat_handle *handles, unsigned count, int64_t deadline_ns,
                          const plat_signals *held, unsigned *ready);
@@ -115,12 +120,13 @@ typedef struct plat_child {
 } plat_child;
 
 typedef struct plat_spawn {
-    const char *path;                /* absolute */
-    const char *const *arguments;    /* NULL-terminated, without argv[0] */
-    const char *const *environment;  /* "NAME=VALUE" sets, "NAME" removes, on top of this process's; or NULL */
-    const char *working_directory;   /* or NULL */
-    plat_handle link;                /* inherited under ZCB_LINK_VARIABLE */
-    plat_handle out, err;            /* become its standard output and error */
+    const char *path;             /* absolute */
+    const char *const *arguments; /* NULL-terminated, without argv[0] */
+    const char *const
+        *environment; /* "NAME=VALUE" sets, "NAME" removes, on top of this process's; or NULL */
+    const char *working_directory; /* or NULL */
+    plat_handle link;              /* inherited under ZCB_LINK_VARIABLE */
+    plat_handle out, err;          /* become its standard output and error */
 } plat_spawn;
 
 /* The environment variable that names the inherited link. */
@@ -153,8 +159,8 @@ zcb_error plat_link_pair(plat_handle *a, plat_handle *b);
 zcb_error plat_link_inherited(plat_handle *link);
 /* Sends one record with copies of handles; the caller keeps its own. Never waits: ZCB_ERR_TIMEOUT when the
  * link is full; ZCB_ERR_PEER_GONE when the other end is closed. */
-zcb_error plat_link_send(plat_handle link, const void *record, size_t bytes, const plat_handle *handles,
-                         unsigned count);
+zcb_error plat_link_send(plat_handle link, const void *record, size_t bytes,
+                         const plat_handle *handles, unsigned count);
 /* Receives one record of up to `capacity` bytes. The received handles are the caller's and are not
  * inherited by programs. *sender_pid (may be NULL) is the kernel's word on who sent it. Never waits:
  * ZCB_ERR_TIMEOUT when there is none; ZCB_ERR_PEER_GONE when the other end is closed; ZCB_ERR_PROTOCOL for
@@ -171,7 +177,8 @@ zcb_error plat_link_peer_pid(plat_handle link, int64_t *pid);
 /* An unnamed file whose writes always append. */
 zcb_error plat_file_create(plat_handle *file);
 /* Reads up to `capacity` bytes at `offset`; *bytes is 0 at the end. */
-zcb_error plat_file_read(plat_handle file, uint64_t offset, void *buffer, size_t capacity, size_t *bytes);
+zcb_error plat_file_read(plat_handle file, uint64_t offset, void *buffer, size_t capacity,
+                         size_t *bytes);
 /* Gives back the memory of what lies before `offset`; the rest keeps its offsets. Only advice. */
 void plat_file_forget(plat_handle file, uint64_t offset);
 /* This process's standard output (1) or error (2). */

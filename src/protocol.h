@@ -32,10 +32,11 @@ struct link_record {
     uint32_t number; /* CHANNEL: the channel's; WELCOME: columns of formatted output */
     uint64_t frame_bytes;
     uint64_t window_bytes;
-    int64_t pid;            /* HELLO: the engine's own */
+    int64_t pid;             /* HELLO: the engine's own */
     char engine_version[32]; /* HELLO: ends in NUL */
 };
-static_assert(sizeof(struct link_record) == 72 && sizeof(struct link_record) <= PLAT_LINK_BYTES, "wire layout");
+static_assert(sizeof(struct link_record) == 72 && sizeof(struct link_record) <= PLAT_LINK_BYTES,
+              "wire layout");
 
 /* ---- messages on the commands channel; kind ZCB_KIND_CONTROL, id is the command's ---- */
 

@@ -41,7 +41,8 @@ static zcb_error wait_for_data(zcb_channel *channel, const zcb_wait *wait)
         uint64_t head = atomic_load_explicit(&rx->control->head, memory_order_acquire);
         if (head != rx->tail)
             return head - rx->tail > RING_ENTRIES ? channel_fail(channel) : ZCB_OK;
-        if (atomic_load(&rx->control->producer_closed) && atomic_load(&rx->control->head) == rx->tail)
+        if (atomic_load(&rx->control->producer_closed) &&
+            atomic_load(&rx->control->head) == rx->tail)
             return ZCB_ERR_PEER_CLOSED;
         struct source data = rx_data_source(channel);
         zcb_error error = wait_any(&data, 1, channel->peer, &rx->spin, wait);
@@ -100,7 +101,8 @@ static bool descriptor_fits(const zcb_channel *channel, const struct descriptor 
 
 static bool first_makes_sense(const struct descriptor *d)
 {
-    return (d->marks & MARK_FIRST) && !(d->marks & MARK_ABORT) && d->kind != 0 && d->bytes <= d->message_bytes &&
+    return (d->marks & MARK_FIRST) && !(d->marks & MARK_ABORT) && d->kind != 0 &&
+           d->bytes <= d->message_bytes &&
            ((d->marks & MARK_LAST) != 0) == (d->bytes == d->message_bytes);
 }
 
@@ -121,7 +123,8 @@ static zcb_error take_descriptor(zcb_channel *channel)
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
     struct descriptor d;
-    memcpy(&d, &rx->ring[rx->tail & RING_MASK], sizeof(d)); /* once; from here on only the copy is used */
+    memcpy(&d, &rx->ring[rx->tail & RING_MASK],
+           sizeof(d)); /* once; from here on only the copy is used */
     rx->tail++;
     atomic_store(&rx->control->tail, rx->tail); /* partner: consumer_waits, ring_room */
     tell_producer(rx);
@@ -130,7 +133,8 @@ static zcb_error take_descriptor(zcb_channel *channel)
     if (!now->active) {
         if (!first_makes_sense(&d))
             return channel_fail(channel);
-        *now = (struct receiving){.active = true, .whole = (d.marks & MARK_WHOLE) != 0, .offset = d.offset};
+        *now = (struct receiving){
+            .active = true, .whole = (d.marks & MARK_WHOLE) != 0, .offset = d.offset};
         now->message = (zcb_message){d.kind, d.flags, d.id, d.message_bytes};
     } else if (d.marks & MARK_ABORT) {
         if (now->whole && now->block != NO_BLOCK)
@@ -193,7 +197,8 @@ static zcb_error next_message(zcb_channel *channel, zcb_message *message, const 
     return error;
 }
 
-zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *message, const zcb_wait *wait)
+zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *message,
+                            const zcb_wait *wait)
 {
     if (!channel || !message || (wish != ZCB_WISH_COPY && wish != ZCB_WISH_LEASE))
         return ZCB_ERR_INVALID;
@@ -220,7 +225,8 @@ static zcb_error next_part(zcb_channel *channel, const zcb_wait *wait)
     return error ? error : take_descriptor(channel);
 }
 
-zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done, const zcb_wait *wait)
+zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
+                  const zcb_wait *wait)
 {
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
@@ -251,7 +257,8 @@ zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t 
     return ZCB_OK;
 }
 
-zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes, const zcb_wait *wait)
+zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes,
+                           const zcb_wait *wait)
 {
     size_t done = 0;
     if (!channel_owned(channel))

@@ -8,7 +8,8 @@
 
 #include "session.h"
 
-#define READ_ON_NS 20000000 /* how long replies that are there already may be read beyond a deadline */
+#define READ_ON_NS                                                                                 \
+    20000000 /* how long replies that are there already may be read beyond a deadline */
 
 /* ---------------------------------------------------------------- one reply */
 
@@ -90,12 +91,13 @@ static zcb_error begin_incoming(zcb_session *session)
 {
     static const zcb_wait at_once = {0};
     struct incoming *incoming = &session->incoming;
-    zcb_error error = zcb_receive_begin(session->commands, ZCB_WISH_COPY, &incoming->message, &at_once);
+    zcb_error error =
+        zcb_receive_begin(session->commands, ZCB_WISH_COPY, &incoming->message, &at_once);
     if (error)
         return error;
     uint64_t bytes = incoming->message.bytes;
-    bool sensible = incoming->message.kind == ZCB_KIND_CONTROL && bytes >= sizeof(struct reply_wire) &&
-                    bytes < SIZE_MAX / 2;
+    bool sensible = incoming->message.kind == ZCB_KIND_CONTROL &&
+                    bytes >= sizeof(struct reply_wire) && bytes < SIZE_MAX / 2;
     if (!sensible) {
         error = channel_fail(session->commands);
         zcb_receive_drop(session->commands);
@@ -134,7 +136,8 @@ static zcb_error read_incoming(zcb_session *session, const zcb_wait *wait, bool 
     struct incoming *incoming = &session->incoming;
     zcb_error error = incoming->active ? ZCB_OK : begin_incoming(session);
     if (error)
-        return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error; /* what there was belonged to a dropped one */
+        return error == ZCB_ERR_TIMEOUT ? ZCB_OK
+                                        : error; /* what there was belonged to a dropped one */
     if (incoming->active) {
         error = rx_read(session->commands, (unsigned char *)&incoming->reply->wire + incoming->got,
                         (size_t)incoming->message.bytes - incoming->got, &incoming->got, wait);
@@ -172,7 +175,8 @@ static bool has_data(zcb_session *session)
 }
 
 /* Without the lock: waits for data, for `also`, or to be told that a deadline has changed. */
-static zcb_error wait_for_reply(zcb_session *session, const struct source *also, const zcb_wait *wait)
+static zcb_error wait_for_reply(zcb_session *session, const struct source *also,
+                                const zcb_wait *wait)
 {
     struct source sources[3] = {rx_data_source(session->commands), waiter_source(&session->reader)};
     if (also)
@@ -181,8 +185,8 @@ static zcb_error wait_for_reply(zcb_session *session, const struct source *also,
     return wait_any(sources, also ? 3 : 2, session->process, &session->commands->rx.spin, wait);
 }
 
-static zcb_error read_without_lock(zcb_session *session, const struct source *also, struct limit *limit,
-                                   const zcb_wait *wait, bool *whole)
+static zcb_error read_without_lock(zcb_session *session, const struct source *also,
+                                   struct limit *limit, const zcb_wait *wait, bool *whole)
 {
     zcb_error error = ZCB_OK;
     if (!has_data(session))
@@ -236,8 +240,8 @@ static void remove_follower(zcb_session *session, const struct follower *followe
     *link = follower->next;
 }
 
-zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also, bool parked,
-                         const zcb_wait *wait)
+zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also,
+                         bool parked, const zcb_wait *wait)
 {
     struct follower self = {.parked = parked, .next = session->followers};
     zcb_error error = waiter_init(&self.waiter);
@@ -336,7 +340,8 @@ static void stop_awaiting(zcb_session *session, struct pending *pending)
         pending_put_in_row(session, pending);
 }
 
-zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result, const zcb_wait *wait)
+zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result,
+                           const zcb_wait *wait)
 {
     if (!session || !result)
         return ZCB_ERR_INVALID;

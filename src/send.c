@@ -40,7 +40,8 @@ static zcb_error collect_returns(zcb_channel *channel)
     if (returned < tx->returned || returned - tx->returned > BLOCKS)
         return channel_fail(channel);
     while (tx->returned < returned) {
-        uint32_t block = atomic_load_explicit(&tx->returns[tx->returned % BLOCKS], memory_order_relaxed);
+        uint32_t block =
+            atomic_load_explicit(&tx->returns[tx->returned % BLOCKS], memory_order_relaxed);
         if (frame_give_back(&tx->frame, block))
             return channel_fail(channel);
         tx->returned++;
@@ -109,7 +110,8 @@ static zcb_error commit_descriptor(zcb_channel *channel)
     return ZCB_OK;
 }
 
-static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, uint64_t bytes, uint32_t marks)
+static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, uint64_t bytes,
+                         uint32_t marks)
 {
     struct producer *tx = &channel->tx;
     zcb_error error = marks & MARK_ABORT ? ZCB_OK : commit_descriptor(channel);
@@ -213,8 +215,8 @@ static zcb_error publish_whole(zcb_channel *channel)
                    MARK_WHOLE | (last ? MARK_LAST : 0u));
 }
 
-static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, size_t count, size_t *written,
-                             struct pace *pace)
+static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, size_t count,
+                             size_t *written, struct pace *pace)
 {
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
@@ -296,7 +298,8 @@ static zcb_error write_streaming(zcb_channel *channel, const unsigned char *byte
     return ZCB_OK;
 }
 
-zcb_error tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t *written, const zcb_wait *wait)
+zcb_error tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t *written,
+                   const zcb_wait *wait)
 {
     struct sending *now = &channel->tx.now;
     if (count > now->message.bytes - now->written)
@@ -321,8 +324,8 @@ void tx_abort(zcb_channel *channel)
 
 /* ---------------------------------------------------------------- whole messages */
 
-zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts, unsigned count,
-                  const zcb_wait *wait)
+zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
+                  unsigned count, const zcb_wait *wait)
 {
     zcb_error error = tx_begin(channel, message, wait);
     for (unsigned i = 0; i < count && !error; i++) {
@@ -343,7 +346,8 @@ static bool peer_ended(const zcb_channel *channel)
     return channel->peer != PLAT_NO_HANDLE && plat_wait(&channel->peer, 1, 0, &ready) == ZCB_OK;
 }
 
-zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void *payload, const zcb_wait *wait)
+zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void *payload,
+                   const zcb_wait *wait)
 {
     if (!channel || !message || message->kind == 0 || (message->bytes > 0 && !payload) ||
         message->bytes > SIZE_MAX)

@@ -1,6 +1,6 @@
 /* The life of a session: whether it goes on, why it ended, and how it is ended. */
-#include "error.h"
 #include "session.h"
+#include "error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +11,9 @@
 
 zcb_error session_owned(const zcb_session *session)
 {
-    return session && session->owner == plat_getpid() ? ZCB_OK : session ? ZCB_ERR_FORKED : ZCB_ERR_INVALID;
+    return session && session->owner == plat_getpid() ? ZCB_OK
+           : session                                  ? ZCB_ERR_FORKED
+                                                      : ZCB_ERR_INVALID;
 }
 
 void session_reference(zcb_session *session)
@@ -46,6 +48,12 @@ void session_end(zcb_session *session, const char *format, ...)
     session_tell_all(session);
 }
 
+void session_kill(zcb_session *session)
+{
+    plat_process_kill(session->pid, session->process);
+    plat_process_hang_up_group(session->child.pid);
+}
+
 /* What the kernel says of the engine's end, if it was our own child. */
 static bool exit_status(zcb_session *session, int *code)
 {
@@ -60,14 +68,19 @@ void session_lose(zcb_session *session, zcb_error error)
     int code;
     if (session->ended)
         return;
-    if (error == ZCB_ERR_PROTOCOL)
+    if (error == ZCB_ERR_PROTOCOL) {
+        session_kill(session);
         session_end(session, "%s", zcb_error_text(error));
-    else if (!exit_status(session, &code))
+    } else if (!exit_status(session, &code)) {
         session_end(session, "the engine (process %lld) has ended", (long long)session->pid);
-    else if (code < 0)
-        session_end(session, "the engine (process %lld) was killed by signal %d", (long long)session->pid, -code);
-    else
-        session_end(session, "the engine (process %lld) exited with code %d", (long long)session->pid, code);
+    } else if (code < 0) {
+        plat_process_hang_up_group(session->child.pid);
+        session_end(session, "the engine (process %lld) was killed by signal %d",
+                    (long long)session->pid, -code);
+    } else {
+        session_end(session, "the engine (process %lld) exited with code %d",
+                    (long long)session->pid, code);
+    }
 }
 
 static bool process_ended(plat_handle process)
@@ -123,9 +136,8 @@ static bool await_end(plat_handle process, int64_t timeout_ms)
 static void end_processes(zcb_session *session, int64_t grace_ms)
 {
     if (!await_end(session->process, grace_ms)) {
-        plat_process_kill(session->pid, session->process);
+        session_kill(session);
         (void)await_end(session->process, KILL_WAIT_MS);
-        plat_process_hang_up_group(session->child.pid);
     }
     if (session->child.pid != session->pid && !await_end(session->child.process, grace_ms)) {
         plat_process_kill(session->child.pid, session->child.process);

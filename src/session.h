@@ -8,7 +8,7 @@
 
 /* A result with the memory behind it. */
 struct reply {
-    zcb_result result; /* first: what the user frees */
+    zcb_result result;        /* first: what the user frees */
     char *joined[ZCB_FIELDS]; /* texts that came in several pieces, else NULL */
     struct reply_wire wire;
     char texts[];
@@ -33,9 +33,9 @@ struct pending {
     int64_t deadline_ns;
     bool timed_out; /* it was told to stop; deadline_ns is the end of its grace */
     bool done;
-    bool awaited; /* a zcb_session_wait has it */
-    bool abandoned; /* nobody will: it goes when it is done */
-    bool starved; /* there was no memory for some of its text */
+    bool awaited;        /* a zcb_session_wait has it */
+    bool abandoned;      /* nobody will: it goes when it is done */
+    bool starved;        /* there was no memory for some of its text */
     struct reply *reply; /* when done; NULL: there was no memory for it */
     struct collected collected[ZCB_FIELDS];
     struct waiter *waiter;
@@ -98,16 +98,19 @@ void session_release(zcb_session *session);
 /* ZCB_ERR_FORKED, or ZCB_OK. */
 zcb_error session_owned(const zcb_session *session);
 /* Under the lock: the session is over, all that is pending is done. `format` is the reason. */
-void session_end(zcb_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void session_end(zcb_session *session, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Under the lock: as session_end, for an error that a wait on the engine gave. */
 void session_lose(zcb_session *session, zcb_error error);
+/* Ends the engine's process, and hangs up on what it had started. */
+void session_kill(zcb_session *session);
 /* Sends an urgent request; an engine that does not listen misses it. */
 void session_urgent(zcb_session *session, uint32_t what, uint64_t id);
 
 /* ---- pending.c, all under the lock ---- */
 
-struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags, zcb_bridge *bridge,
-                            int64_t deadline_ns);
+struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
+                            zcb_bridge *bridge, int64_t deadline_ns);
 struct pending *pending_find(const zcb_session *session, uint64_t id);
 /* Takes it out of the books and frees it; its reply is the caller's. */
 struct reply *pending_take(zcb_session *session, struct pending *pending);
@@ -116,7 +119,8 @@ void pending_put_in_row(zcb_session *session, struct pending *pending);
 /* It is done: tells who waits for it. reply may be NULL. */
 void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply);
 /* It is done without a word from the engine. */
-void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status, const char *err);
+void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,
+                         const char *err);
 /* Acts on deadlines that have passed and sets next_deadline anew. */
 void pending_expire(zcb_session *session);
 void pending_collect(struct pending *pending, const struct reply *reply);
@@ -126,8 +130,8 @@ zcb_error pending_join(struct pending *pending, struct reply *reply);
 /* ---- commands.c ---- */
 
 /* zcb_session_submit for all ops. bridge may be NULL. */
-zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge, int64_t timeout_ms,
-                         const zcb_wait *wait);
+zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
+                         int64_t timeout_ms, const zcb_wait *wait);
 
 /* ---- replies.c ---- */
 
@@ -147,8 +151,8 @@ zcb_error session_read(zcb_session *session, const struct source *also, struct l
                        const zcb_wait *wait);
 /* Under the lock, which is given up meanwhile: waits to be told something by the thread that reads, above all
  * that `pending` (may be NULL) is done. */
-zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also, bool parked,
-                         const zcb_wait *wait);
+zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also,
+                         bool parked, const zcb_wait *wait);
 /* Under the lock: if nobody reads, tells one of those who wait that it is their turn. */
 void session_hand_over(zcb_session *session);
 /* Under the lock: tells the thread in zcb_session_next, if it waits. */

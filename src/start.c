@@ -6,7 +6,6 @@
 #include "error.h"
 #include "session.h"
 
-#define DEFAULT_START_MS 60000
 #define DEFAULT_GRACE_MS 5000
 #define DEFAULT_WIDTH 120
 #define PATH_BYTES 4096
@@ -16,9 +15,13 @@
 
 /* The module's path comes by this variable, never as part of a script's text. */
 #define MODULE_VARIABLE "ZCB_MODULE"
-static const char *const agent_arguments[] = {
-    "-NoLogo", "-NoProfile", "-NonInteractive", "-Command",
-    "Import-Module -Name $env:" MODULE_VARIABLE " -ErrorAction Stop; Start-ZeroCopyAgent", NULL};
+static const char *const agent_arguments[] = {"-NoLogo",
+                                              "-NoProfile",
+                                              "-NonInteractive",
+                                              "-Command",
+                                              "Import-Module -Name $env:" MODULE_VARIABLE
+                                              " -ErrorAction Stop; Start-ZeroCopyAgent",
+                                              NULL};
 
 /* What is needed until the engine has answered. */
 struct starting {
@@ -28,7 +31,7 @@ struct starting {
     char module[PATH_BYTES];
     plat_handle engine_link; /* the end that the engine inherits */
     plat_handle out, err;
-    int64_t deadline_ns;
+    const zcb_wait *wait;
     zcb_detail *why;
 };
 
@@ -41,7 +44,8 @@ static zcb_error find_module(struct starting *start)
         return ZCB_OK;
     }
     char folder[PATH_BYTES - 32];
-    zcb_error error = plat_library_folder((const void *)(uintptr_t)&zcb_version, folder, sizeof(folder));
+    zcb_error error =
+        plat_library_folder((const void *)(uintptr_t)&zcb_version, folder, sizeof(folder));
     if (!error)
         snprintf(start->module, sizeof(start->module), "%s/ZeroCopyBridge.dll", folder);
     else
@@ -50,7 +54,8 @@ static zcb_error find_module(struct starting *start)
 }
 
 /* The caller's variables and the module's path behind them. */
-static const char **make_environment(const struct starting *start, char *module_variable, size_t bytes)
+static const char **make_environment(const struct starting *start, char *module_variable,
+                                     size_t bytes)
 {
     size_t count = 0;
     const char *const *given = start->options->environment;
@@ -86,8 +91,8 @@ static zcb_error spawn(struct starting *start)
 
 /* ---------------------------------------------------------------- handing over */
 
-static zcb_error send_record(plat_handle link, struct link_record record, const plat_handle *handles,
-                             unsigned count)
+static zcb_error send_record(plat_handle link, struct link_record record,
+                             const plat_handle *handles, unsigned count)
 {
     record.magic = LINK_MAGIC;
     record.version = PROTOCOL_VERSION;
@@ -117,7 +122,8 @@ static zcb_error prepare(struct starting *start)
     uint32_t width = start->options->width ? start->options->width : DEFAULT_WIDTH;
     zcb_error error = plat_link_pair(&session->link, &start->engine_link);
     if (!error)
-        error = send_record(session->link, (struct link_record){.type = LINK_WELCOME, .number = width}, NULL, 0);
+        error = send_record(session->link,
+                            (struct link_record){.type = LINK_WELCOME, .number = width}, NULL, 0);
     if (!error)
         error = open_channel(session, CHANNEL_COMMANDS, COMMANDS_FRAME_BYTES, COMMANDS_WINDOW_BYTES,
                              &session->commands);
@@ -163,7 +169,8 @@ static bool new_enough(const char *version)
     return major > OLDEST_MAJOR || (major == OLDEST_MAJOR && minor >= OLDEST_MINOR);
 }
 
-static zcb_error take_hello(struct starting *start, const struct link_record *hello, int64_t sender_pid)
+static zcb_error take_hello(struct starting *start, const struct link_record *hello,
+                            int64_t sender_pid)
 {
     zcb_session *session = start->session;
     if (hello->magic != LINK_MAGIC || hello->type != LINK_HELLO || hello->pid != sender_pid) {
@@ -173,9 +180,11 @@ static zcb_error take_hello(struct starting *start, const struct link_record *he
     memcpy(session->version, hello->engine_version, sizeof(session->version));
     session->version[sizeof(session->version) - 1] = 0;
     if (hello->version != PROTOCOL_VERSION || !new_enough(session->version)) {
-        error_detail(start->why,
-                     "%s is PowerShell %s (protocol %u); this library needs %d.%d or later (protocol %u)",
-                     start->engine, session->version, hello->version, OLDEST_MAJOR, OLDEST_MINOR, PROTOCOL_VERSION);
+        error_detail(
+            start->why,
+            "%s is PowerShell %s (protocol %u); this library needs %d.%d or later (protocol %u)",
+            start->engine, session->version, hello->version, OLDEST_MAJOR, OLDEST_MINOR,
+            PROTOCOL_VERSION);
         return ZCB_ERR_VERSION;
     }
     session->pid = hello->pid;
@@ -190,10 +199,7 @@ static zcb_error wait_for_answer(struct starting *start)
     zcb_session *session = start->session;
     const plat_handle handles[] = {session->link, session->child.process};
     unsigned ready = 0;
-    zcb_error error;
-    do
-        error = plat_wait(handles, 2, start->deadline_ns, &ready);
-    while (error == ZCB_ERR_INTERRUPTED);
+    zcb_error error = wait_handles(handles, 2, start->wait, &ready);
     if (error == ZCB_ERR_TIMEOUT)
         error_detail(start->why, "%s did not answer in time", start->engine);
     if (error)
@@ -203,7 +209,8 @@ static zcb_error wait_for_answer(struct starting *start)
     unsigned count = 0;
     int64_t sender_pid = 0;
     if (ready == 0)
-        error = plat_link_receive(session->link, &hello, sizeof(hello), &bytes, NULL, 0, &count, &sender_pid);
+        error = plat_link_receive(session->link, &hello, sizeof(hello), &bytes, NULL, 0, &count,
+                                  &sender_pid);
     if (ready != 0 || error == ZCB_ERR_PEER_GONE) {
         (void)plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
         return ended_early(start);
@@ -215,7 +222,8 @@ static zcb_error wait_for_answer(struct starting *start)
 
 /* ---------------------------------------------------------------- start */
 
-static zcb_error session_allocate(const zcb_session_options *options, const char *engine, zcb_session **made)
+static zcb_error session_allocate(const zcb_session_options *options, const char *engine,
+                                  zcb_session **made)
 {
     zcb_session *session = calloc(1, sizeof(*session));
     if (!session)
@@ -280,17 +288,18 @@ static zcb_error start_engine(struct starting *start)
     return ZCB_OK;
 }
 
-zcb_error zcb_session_start(const zcb_session_options *options, zcb_session **session, zcb_detail *why)
+zcb_error zcb_session_start(const zcb_session_options *options, zcb_session **session,
+                            zcb_detail *why, const zcb_wait *wait)
 {
     static const zcb_session_options defaults = {0};
     zcb_detail unread;
     if (!session)
         return ZCB_ERR_INVALID;
-    struct starting start = {.options = options ? options : &defaults, .why = why ? why : &unread};
+    struct starting start = {
+        .options = options ? options : &defaults, .wait = wait, .why = why ? why : &unread};
     start.why->text[0] = 0;
-    int64_t timeout_ms = start.options->start_timeout_ms;
-    start.deadline_ns = zcb_deadline_ns(timeout_ms ? timeout_ms : DEFAULT_START_MS);
-    zcb_error error = zcb_engine_find(start.options->engine, start.engine, sizeof(start.engine), NULL, start.why);
+    zcb_error error =
+        zcb_engine_find(start.options->engine, start.engine, sizeof(start.engine), NULL, start.why);
     if (!error)
         error = find_module(&start);
     if (!error)

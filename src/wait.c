@@ -1,6 +1,7 @@
 #include "wait.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SPIN_START_NS 20000
 #define SPIN_MAX_NS 50000
@@ -84,8 +85,8 @@ static bool cancelled(const zcb_wait *wait)
 }
 
 /* True when something got ready in the time that recent waits make likely. */
-static bool spin_until_ready(const struct source *sources, unsigned count, struct spin *spin, int64_t begin,
-                             int64_t deadline)
+static bool spin_until_ready(const struct source *sources, unsigned count, struct spin *spin,
+                             int64_t begin, int64_t deadline)
 {
     if (plat_cpu_count() < 2)
         return false;
@@ -141,6 +142,21 @@ static zcb_error sleep_or_signal(const plat_handle *handles, unsigned count, con
     return error;
 }
 
+zcb_error wait_handles(const plat_handle *handles, unsigned count, const zcb_wait *wait,
+                       unsigned *which)
+{
+    plat_handle all[PLAT_WAIT_MAX];
+    if (count >= PLAT_WAIT_MAX)
+        return ZCB_ERR_INVALID;
+    memcpy(all, handles, count * sizeof(*handles));
+    all[count] = wait && wait->cancel ? wait->cancel->event : PLAT_NO_HANDLE;
+    zcb_error error;
+    do
+        error = sleep_or_signal(all, count + 1, wait, which);
+    while (!error && *which > count);
+    return !error && *which == count ? ZCB_ERR_CANCELLED : error;
+}
+
 /* One sleep: ZCB_OK means look again. */
 static zcb_error sleep_once(const struct source *sources, unsigned count, plat_handle peer,
                             const zcb_wait *wait)
@@ -168,8 +184,8 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
     return error;
 }
 
-zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer, struct spin *spin,
-                   const zcb_wait *wait)
+zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer,
+                   struct spin *spin, const zcb_wait *wait)
 {
     if (any_ready(sources, count))
         return ZCB_OK;
@@ -202,7 +218,8 @@ zcb_error wait_any(const struct source *sources, unsigned count, plat_handle pee
 void pace_init(struct pace *pace, const zcb_wait *wait)
 {
     pace->wait = wait;
-    pace->next_ns = wait && (wait->interrupted || wait->cancel) ? plat_now_ns() + PACE_NS : ZCB_NEVER;
+    pace->next_ns =
+        wait && (wait->interrupted || wait->cancel) ? plat_now_ns() + PACE_NS : ZCB_NEVER;
 }
 
 zcb_error pace_check(struct pace *pace)

@@ -7,7 +7,7 @@
 #include "platform.h"
 
 struct zcb_cancel {
-    int64_t owner;     /* process id: a forked child must not set its parent's */
+    int64_t owner; /* process id: a forked child must not set its parent's */
     plat_handle event;
     _Atomic uint32_t set;
 };
@@ -30,8 +30,12 @@ struct source {
 /* Waits until one of the sources is ready. `peer` is signalled when the other process has ended, or
  * PLAT_NO_HANDLE. ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED, _PEER_GONE (nothing is ready and nothing
  * will be), _SYSTEM. */
-zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer, struct spin *spin,
-                   const zcb_wait *wait);
+zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer,
+                   struct spin *spin, const zcb_wait *wait);
+
+/* Sleeps until one of the handles is signalled: for what is no doorbell. Errors as wait_any. */
+zcb_error wait_handles(const plat_handle *handles, unsigned count, const zcb_wait *wait,
+                       unsigned *which);
 
 /* Wakes whoever sleeps. Call it after a sequentially consistent store of what it waits for: that store
  * and the load in here pair with the store of `asleep` and the look after it in wait_any. */

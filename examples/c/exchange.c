@@ -22,10 +22,12 @@ static int fail(const char *what, zcb_error error, const char *why)
 static int run(zcb_session *session, const char *command)
 {
     zcb_result *result;
-    zcb_error error = zcb_session_run(session, command, strlen(command), 0, TIMEOUT_MS, &result, NULL);
+    zcb_error error =
+        zcb_session_run(session, command, strlen(command), 0, TIMEOUT_MS, &result, NULL);
     if (error)
         return fail(command, error, "");
-    printf("PS> %s\n%s%s", command, result->field[ZCB_FIELD_OUT].text, result->field[ZCB_FIELD_ERR].text);
+    printf("PS> %s\n%s%s", command, result->field[ZCB_FIELD_OUT].text,
+           result->field[ZCB_FIELD_ERR].text);
     int failed = !result->success;
     zcb_result_free(result);
     return failed;
@@ -100,7 +102,8 @@ static int exchange(zcb_session *session, zcb_bridge *bridge)
         zcb_advise_huge(back, SIZE_BYTES);
         failed = send_to_powershell(session, bridge, out) ||
                  run(session, "'{0:N0} bytes, the last one {1}' -f $data.Length, $data[-1]") ||
-                 receive_from_powershell(session, bridge, back) || memcmp(out, back, SIZE_BYTES) != 0;
+                 receive_from_powershell(session, bridge, back) ||
+                 memcmp(out, back, SIZE_BYTES) != 0;
         puts(failed ? "the round trip differs" : "the round trip is the same, byte for byte");
     }
     free(out);
@@ -113,10 +116,11 @@ int main(int argc, char **argv)
     zcb_detail why;
     zcb_session *session;
     zcb_session_options options = {.module = argc > 1 ? argv[1] : getenv("ZCB_TEST_MODULE")};
-    zcb_error error = zcb_session_start(&options, &session, &why);
+    zcb_error error = zcb_session_start(&options, &session, &why, NULL);
     if (error)
         return fail("PowerShell", error, why.text);
-    printf("PowerShell %s, process %lld\n", zcb_session_version(session), (long long)zcb_session_pid(session));
+    printf("PowerShell %s, process %lld\n", zcb_session_version(session),
+           (long long)zcb_session_pid(session));
 
     zcb_bridge *bridge;
     int failed = run(session, "Get-Date -Year 2026 -Month 1 -Day 1 -Hour 0 -Minute 0 -Second 0");

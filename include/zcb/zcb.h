@@ -7,7 +7,7 @@
  *
  *     zcb_session *session;
  *     zcb_detail why;
- *     zcb_error error = zcb_session_start(&(zcb_session_options){0}, &session, &why);
+ *     zcb_error error = zcb_session_start(NULL, &session, &why, NULL);
  *     if (error)
  *         return fprintf(stderr, "%s: %s\n", zcb_error_text(error), why.text), 1;
  *     zcb_result *result;
@@ -92,8 +92,8 @@ typedef struct zcb_detail {
 
 /* ---------------------------------------------------------------- waiting */
 
-#define ZCB_FOREVER (-1)         /* a timeout_ms without limit */
-#define ZCB_NEVER INT64_MAX      /* a deadline_ns that never comes */
+#define ZCB_FOREVER (-1)    /* a timeout_ms without limit */
+#define ZCB_NEVER INT64_MAX /* a deadline_ns that never comes */
 
 /* Ends the waits it was given to. */
 typedef struct zcb_cancel zcb_cancel;
@@ -106,8 +106,9 @@ ZCB_API void zcb_cancel_free(zcb_cancel *cancel);
 
 /* How long a call may wait, and what else ends it. */
 typedef struct zcb_wait {
-    int64_t deadline_ns; /* absolute, of the clock of zcb_now_ns; ZCB_NEVER; 0 or past: do not wait */
-    zcb_cancel *cancel;  /* may be NULL */
+    int64_t
+        deadline_ns; /* absolute, of the clock of zcb_now_ns; ZCB_NEVER; 0 or past: do not wait */
+    zcb_cancel *cancel; /* may be NULL */
     /* Called when a signal interrupted the wait, and about every 20 ms of copying. Non-zero makes the
      * call return ZCB_ERR_INTERRUPTED. NULL: signals are ignored. Called on the waiting thread. */
     int (*interrupted)(void *arg);
@@ -143,7 +144,7 @@ typedef enum zcb_kind {
 typedef struct zcb_message {
     uint32_t kind;  /* zcb_kind */
     uint32_t flags; /* the protocol's on top of the channel; the channel carries them */
-    uint64_t id;    /* likewise: on a bridge the posted transfer that the message belongs to, or 0 */
+    uint64_t id; /* likewise: on a bridge the posted transfer that the message belongs to, or 0 */
     uint64_t bytes; /* length of the payload */
 } zcb_message;
 
@@ -160,7 +161,8 @@ typedef struct zcb_channel_options {
 /* Makes both ends of a channel in this process, over one mapping. The memory is reserved; it is
  * committed when it is first used. ZCB_ERR_INVALID for sizes out of the bounds above,
  * ZCB_ERR_NO_MEMORY, ZCB_ERR_NO_HANDLES. */
-ZCB_API zcb_error zcb_channel_pair(const zcb_channel_options *options, zcb_channel **a, zcb_channel **b);
+ZCB_API zcb_error zcb_channel_pair(const zcb_channel_options *options, zcb_channel **a,
+                                   zcb_channel **b);
 /* Ends every wait on both sides. Messages that are queued can still be received by the other side,
  * leases stay valid. */
 ZCB_API void zcb_channel_close(zcb_channel *channel);
@@ -230,19 +232,20 @@ ZCB_API zcb_error zcb_engine_find(const char *given, char *path, size_t path_byt
 typedef struct zcb_session zcb_session;
 
 typedef struct zcb_session_options {
-    const char *engine;             /* path of pwsh; NULL: zcb_engine_find */
-    const char *module;             /* absolute path of ZeroCopyBridge.dll; NULL: beside this library */
-    const char *working_directory;  /* NULL: this process's */
-    const char *const *environment; /* "NAME=VALUE" to set, "NAME" to remove; NULL-terminated; or NULL */
-    uint32_t width;                 /* columns of formatted output; 0: 120 */
-    int64_t start_timeout_ms;       /* 0: 60,000 */
-    int64_t grace_ms;               /* how long a command that is to stop may take; 0: 5,000 */
+    const char *engine; /* path of pwsh; NULL: zcb_engine_find */
+    const char *module; /* absolute path of ZeroCopyBridge.dll; NULL: beside this library */
+    const char *working_directory; /* NULL: this process's */
+    const char *const
+        *environment; /* "NAME=VALUE" to set, "NAME" to remove; NULL-terminated; or NULL */
+    uint32_t width;   /* columns of formatted output; 0: 120 */
+    int64_t grace_ms; /* how long a command that is to stop may take; 0: 5,000 */
 } zcb_session_options;
 
-/* Starts the engine and waits until it answers. ZCB_ERR_NOT_FOUND, _START (it ended, with what it
- * wrote, in why), _TIMEOUT, _VERSION, _NO_MEMORY, _NO_HANDLES, _SYSTEM; why always says more. */
+/* Starts the engine and waits until it answers. options may be NULL for the defaults. ZCB_ERR_NOT_FOUND, _START
+ * (it ended, with what it wrote, in why), _VERSION, _PROTOCOL, _NO_MEMORY, _NO_HANDLES, _SYSTEM, and the errors of a
+ * wait; nothing is left behind, and why (may be NULL) always says more. */
 ZCB_API zcb_error zcb_session_start(const zcb_session_options *options, zcb_session **session,
-                                    zcb_detail *why);
+                                    zcb_detail *why, const zcb_wait *wait);
 /* Asks the engine to end, gives it grace_ms (0: none), then ends it. Commands that are not done end as
  * ZCB_STATUS_LOST. All waits end, those of its bridges too. */
 ZCB_API void zcb_session_close(zcb_session *session, int64_t grace_ms);
@@ -263,18 +266,18 @@ typedef enum zcb_op {
 } zcb_op;
 
 typedef enum zcb_command_flags {
-    ZCB_COMMAND_LOCAL_SCOPE = 1,  /* RUN: in a child scope, where PowerShell compiles loops well */
-    ZCB_COMMAND_TAKE_QUEUED = 2,  /* RECEIVE: takes the oldest message that was sent with id 0 */
-    ZCB_COMMAND_NOTIFY = 4        /* its result may be had from zcb_session_next */
+    ZCB_COMMAND_LOCAL_SCOPE = 1, /* RUN: in a child scope, where PowerShell compiles loops well */
+    ZCB_COMMAND_TAKE_QUEUED = 2, /* RECEIVE: takes the oldest message that was sent with id 0 */
+    ZCB_COMMAND_NOTIFY = 4       /* its result may be had from zcb_session_next */
 } zcb_command_flags;
 
 typedef struct zcb_command {
-    uint64_t id;        /* set by zcb_session_submit; grows with every command of the session */
-    uint32_t op;        /* zcb_op */
-    uint32_t flags;     /* zcb_command_flags */
-    uint32_t channel;   /* RECEIVE, SEND: number of the bridge's channel */
-    uint32_t depth;     /* SEND: depth of CliXml, 1 to 100; 0: 2 as Export-Clixml */
-    const char *text;   /* UTF-8; need not end in NUL */
+    uint64_t id;      /* set by zcb_session_submit; grows with every command of the session */
+    uint32_t op;      /* zcb_op */
+    uint32_t flags;   /* zcb_command_flags */
+    uint32_t channel; /* RECEIVE, SEND: number of the bridge's channel */
+    uint32_t depth;   /* SEND: depth of CliXml, 1 to 100; 0: 2 as Export-Clixml */
+    const char *text; /* UTF-8; need not end in NUL */
     size_t text_bytes;
 } zcb_command;
 
@@ -338,8 +341,9 @@ ZCB_API zcb_error zcb_session_next(zcb_session *session, zcb_result **result, co
  * not pending. */
 ZCB_API zcb_error zcb_session_stop(zcb_session *session, uint64_t id);
 /* Submits and waits: RUN with zcb_command_flags. */
-ZCB_API zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_bytes, uint32_t flags,
-                                  int64_t timeout_ms, zcb_result **result, const zcb_wait *wait);
+ZCB_API zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_bytes,
+                                  uint32_t flags, int64_t timeout_ms, zcb_result **result,
+                                  const zcb_wait *wait);
 /* Asks the engine's listener for an answer: it is there even while a command runs. */
 ZCB_API zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait);
 
@@ -363,9 +367,9 @@ ZCB_API zcb_channel *zcb_bridge_channel(zcb_bridge *bridge);
 /* Posts a receive: the next message goes into the variable that target names ("$x", "$h.key"). Flags:
  * ZCB_COMMAND_NOTIFY. The id is that of zcb_session_wait. Errors as zcb_session_submit; ZCB_ERR_INVALID
  * for a target that cannot be one (it starts with neither `$` nor `[`, or holds a NUL). */
-ZCB_API zcb_error zcb_bridge_post_receive(zcb_bridge *bridge, const char *target, size_t target_bytes,
-                                          uint32_t flags, int64_t timeout_ms, uint64_t *id,
-                                          const zcb_wait *wait);
+ZCB_API zcb_error zcb_bridge_post_receive(zcb_bridge *bridge, const char *target,
+                                          size_t target_bytes, uint32_t flags, int64_t timeout_ms,
+                                          uint64_t *id, const zcb_wait *wait);
 /* Posts a send: expression is evaluated in its turn, then its value comes as a message with this id, or
  * a ZCB_KIND_ERROR message with this id says why not. depth as in zcb_command. */
 ZCB_API zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expression,
@@ -374,8 +378,8 @@ ZCB_API zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expressio
 /* Sends to the first posted receive, or queues for the next one. As zcb_send, and ZCB_ERR_REFUSED when
  * the posted receive that it belongs to is known to have failed: *refused_by (may be NULL) is its id,
  * nothing was sent, and the next call sends to the next one. */
-ZCB_API zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, uint64_t bytes,
-                                  uint64_t *refused_by, const zcb_wait *wait);
+ZCB_API zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data,
+                                  uint64_t bytes, uint64_t *refused_by, const zcb_wait *wait);
 /* As zcb_receive_begin. An error message is given like any other (kind ZCB_KIND_ERROR, text as payload)
  * unless zcb_bridge_seen was called for its id. */
 ZCB_API zcb_error zcb_bridge_receive_begin(zcb_bridge *bridge, zcb_wish wish, zcb_message *message,
@@ -416,7 +420,8 @@ typedef enum zcb_urgent {
 
 /* Waits for the next urgent request (pings are answered here). One thread. Errors as zcb_agent_next:
  * after ZCB_ERR_PEER_GONE call zcb_agent_end_process. */
-ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id, const zcb_wait *wait);
+ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id,
+                                   const zcb_wait *wait);
 /* The channel with this number, opened at first use. Each call gives a reference that zcb_channel_free
  * gives up. ZCB_ERR_NOT_FOUND when it is not or no longer there, _NO_MEMORY, _NO_HANDLES, _PROTOCOL. */
 ZCB_API zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **channel);

@@ -19,7 +19,8 @@ typedef struct BridgeObject {
 
 static void dispose(zcb_bridge *bridge)
 {
-    Py_BEGIN_ALLOW_THREADS zcb_bridge_free(bridge);
+    Py_BEGIN_ALLOW_THREADS
+    zcb_bridge_free(bridge);
     Py_END_ALLOW_THREADS
 }
 
@@ -29,9 +30,11 @@ static PyObject *open_bridge(PyTypeObject *type, SessionObject *session,
     zcb_bridge *bridge;
     zcb_detail why = {{0}};
     zcb_error error;
-    Py_BEGIN_ALLOW_THREADS error = zcb_bridge_open(session->session, options, &bridge, &why);
-    Py_END_ALLOW_THREADS if (error) return native_raise_in(
-        session->state, "Failed to create channel", error, why.text);
+    Py_BEGIN_ALLOW_THREADS
+    error = zcb_bridge_open(session->session, options, &bridge, &why);
+    Py_END_ALLOW_THREADS
+    if (error)
+        return native_raise_in(session->state, "Failed to create channel", error, why.text);
     BridgeObject *self = (BridgeObject *)type->tp_alloc(type, 0);
     if (!self) {
         dispose(bridge);
@@ -87,8 +90,10 @@ static PyObject *bridge_close(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     BridgeObject *self = (BridgeObject *)object;
     self->closed = true;
-    Py_BEGIN_ALLOW_THREADS zcb_bridge_close(self->bridge);
-    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS
+    zcb_bridge_close(self->bridge);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
 }
 
 static PyObject *get_closed(PyObject *self, void *Py_UNUSED(closure))
@@ -202,8 +207,10 @@ static PyObject *bridge_seen(PyObject *object, PyObject *const *args, Py_ssize_t
     uint64_t id;
     if (!parse_id(&signature, args, count, keywords, &id))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS zcb_bridge_seen(((BridgeObject *)object)->bridge, id);
-    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS
+    zcb_bridge_seen(((BridgeObject *)object)->bridge, id);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(withdraw_doc, "withdraw($self, /, id)\n--\n\n"
@@ -218,9 +225,11 @@ static PyObject *bridge_withdraw(PyObject *object, PyObject *const *args, Py_ssi
     if (!parse_id(&signature, args, count, keywords, &id))
         return NULL;
     zcb_error error;
-    Py_BEGIN_ALLOW_THREADS error = zcb_bridge_withdraw(self->bridge, id);
-    Py_END_ALLOW_THREADS if (error && error != ZCB_ERR_TOO_LATE &&
-                             error != ZCB_ERR_NOT_FOUND) return raise_error(self, error);
+    Py_BEGIN_ALLOW_THREADS
+    error = zcb_bridge_withdraw(self->bridge, id);
+    Py_END_ALLOW_THREADS
+    if (error && error != ZCB_ERR_TOO_LATE && error != ZCB_ERR_NOT_FOUND)
+        return raise_error(self, error);
     return PyBool_FromLong(error == ZCB_OK);
 }
 
@@ -364,6 +373,30 @@ static zcb_error read_large(BridgeObject *self, const zcb_message *message, PyOb
     return read_and_end(self, destination, message->bytes, wait);
 }
 
+static void discard(PyObject **data, native_wait *wait)
+{
+    if (!*data)
+        return;
+    native_wait_pause(wait);
+    Py_CLEAR(*data);
+    native_wait_resume(wait);
+}
+
+/* One message, into `small` where it fits, else into *data, which may be given on failure too.
+ * ZCB_ERR_ABORTED: its sender gave it up meanwhile, which is as good as no message. */
+static zcb_error receive_copy(BridgeObject *self, zcb_message *message, char *small,
+                              PyObject **data, native_wait *wait)
+{
+    *message = (zcb_message){0};
+    discard(data, wait);
+    zcb_error error = begin(self, ZCB_WISH_COPY, message, wait);
+    if (error)
+        return error;
+    if (message->bytes <= SMALL_BYTES)
+        return read_and_end(self, small, message->bytes, wait);
+    return read_large(self, message, data, wait);
+}
+
 static PyObject *make_small(BridgeObject *self, const zcb_message *message, const char *bytes)
 {
     PyObject *data = allocate(self->state, message);
@@ -399,11 +432,10 @@ static PyObject *bridge_receive(PyObject *object, PyObject *const *args, Py_ssiz
     native_wait wait;
     if (!native_wait_begin(&wait, self, native_deadline_ns(timeout)))
         return NULL;
-    zcb_error error = begin(self, ZCB_WISH_COPY, &message, &wait);
-    if (!error && message.bytes <= SMALL_BYTES)
-        error = read_and_end(self, small, message.bytes, &wait);
-    else if (!error)
-        error = read_large(self, &message, &data, &wait);
+    zcb_error error;
+    do
+        error = receive_copy(self, &message, small, &data, &wait);
+    while (error == ZCB_ERR_ABORTED);
     error = native_wait_end(&wait, error);
     if (!error)
         return message_tuple(&message, data ? data : make_small(self, &message, small));
@@ -442,6 +474,19 @@ static zcb_error take_block(BridgeObject *self, const zcb_message *message, nati
     return zcb_receive_end(channel);
 }
 
+/* As receive_copy. No block is left on failure. */
+static zcb_error receive_block(BridgeObject *self, zcb_message *message, native_block *block,
+                               native_wait *wait)
+{
+    *message = (zcb_message){0};
+    zcb_error error = begin(self, ZCB_WISH_LEASE, message, wait);
+    if (!error)
+        error = take_block(self, message, block, wait);
+    if (error)
+        native_block_free(block);
+    return error;
+}
+
 PyDoc_STRVAR(receive_lease_doc,
              "receive_lease($self, /, timeout=None)\n--\n\n"
              "The next message in place where it is in one piece, else as a private copy:\n"
@@ -460,10 +505,11 @@ static PyObject *bridge_receive_lease(PyObject *object, PyObject *const *args, P
     native_wait wait;
     if (!native_wait_begin(&wait, self, native_deadline_ns(timeout)))
         return NULL;
-    zcb_error error = begin(self, ZCB_WISH_LEASE, &message, &wait);
-    if (!error)
-        error = take_block(self, &message, &block, &wait);
-    if (error || wait.raised)
+    zcb_error error;
+    do
+        error = receive_block(self, &message, &block, &wait);
+    while (error == ZCB_ERR_ABORTED);
+    if (wait.raised)
         native_block_free(&block);
     error = native_wait_end(&wait, error);
     if (error)

@@ -22,8 +22,10 @@ PyObject *native_lease_wrap(native_state *state, uint32_t kind, native_block *bl
 {
     LeaseObject *self = (LeaseObject *)state->lease->tp_alloc(state->lease, 0);
     if (!self) {
-        Py_BEGIN_ALLOW_THREADS native_block_free(block);
-        Py_END_ALLOW_THREADS return NULL;
+        Py_BEGIN_ALLOW_THREADS
+        native_block_free(block);
+        Py_END_ALLOW_THREADS
+        return NULL;
     }
     self->block = *block;
     self->kind = kind;
@@ -42,8 +44,10 @@ static void lease_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     if (self->weak_references)
         PyObject_ClearWeakRefs(object);
-    Py_BEGIN_ALLOW_THREADS native_block_free(&self->block);
-    Py_END_ALLOW_THREADS type->tp_free(object);
+    Py_BEGIN_ALLOW_THREADS
+    native_block_free(&self->block);
+    Py_END_ALLOW_THREADS
+    type->tp_free(object);
     Py_DECREF(type);
 }
 

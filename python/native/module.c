@@ -21,9 +21,11 @@ static PyObject *find_engine(PyObject *module, PyObject *const *args, Py_ssize_t
     const char *origin;
     zcb_detail why = {{0}};
     zcb_error error;
-    Py_BEGIN_ALLOW_THREADS error =
+    Py_BEGIN_ALLOW_THREADS
+    error =
         zcb_engine_find(given ? PyBytes_AS_STRING(given) : NULL, path, sizeof path, &origin, &why);
-    Py_END_ALLOW_THREADS Py_XDECREF(given);
+    Py_END_ALLOW_THREADS
+    Py_XDECREF(given);
     if (error)
         return native_raise(PyModule_GetState(module), error, why.text);
     return Py_BuildValue("(Ns)", PyUnicode_DecodeFSDefault(path), origin);

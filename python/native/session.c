@@ -13,7 +13,8 @@ int native_traverse_type(PyObject *self, visitproc visit, void *arg)
 
 static void dispose(zcb_session *session)
 {
-    Py_BEGIN_ALLOW_THREADS zcb_session_close(session, 0);
+    Py_BEGIN_ALLOW_THREADS
+    zcb_session_close(session, 0);
     zcb_session_free(session);
     Py_END_ALLOW_THREADS
 }
@@ -21,17 +22,18 @@ static void dispose(zcb_session *session)
 static PyObject *start(PyTypeObject *type, const zcb_session_options *options, double start_timeout)
 {
     native_state *state = PyType_GetModuleState(type);
-    zcb_session *session;
+    zcb_session *session = NULL;
     zcb_detail why = {{0}};
-    zcb_error error;
-    Py_BEGIN_ALLOW_THREADS error = zcb_session_start(options, &session, &why);
-    Py_END_ALLOW_THREADS if (
-        error == ZCB_ERR_TIMEOUT &&
-        !PyErr_Occurred()) return native_raise_timeout(PyUnicode_FromFormat("PowerShell did not "
-                                                                            "start (%s)",
-                                                                            why.text),
-                                                       start_timeout,
-                                                       "Give it a longer start timeout.");
+    native_wait wait;
+    if (!native_wait_begin(&wait, &session, native_deadline_ns(start_timeout)))
+        return NULL;
+    zcb_error error = zcb_session_start(options, &session, &why, &wait.wait);
+    if (wait.raised && session)
+        zcb_session_free(session);
+    error = native_wait_end(&wait, error);
+    if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
+        return native_raise_timeout(PyUnicode_FromFormat("PowerShell did not start (%s)", why.text),
+                                    start_timeout, "Give it a longer start timeout.");
     if (error)
         return native_raise(state, error, why.text);
     SessionObject *self = (SessionObject *)type->tp_alloc(type, 0);
@@ -108,7 +110,6 @@ static PyObject *start_with(PyTypeObject *type, const start_arguments *given)
         .working_directory = path_text(given->working_directory),
         .environment = environment.entries,
         .width = (uint32_t)width,
-        .start_timeout_ms = option_ms(native_timeout_ms(start_timeout)),
         .grace_ms = option_ms(native_grace_ms(grace)),
     };
     PyObject *self = start(type, &options, start_timeout);
@@ -153,9 +154,10 @@ static PyObject *session_close(PyObject *self, PyObject *const *args, Py_ssize_t
     if (!native_arguments(&signature, args, count, keywords, values) ||
         !native_seconds(values[0], "grace", 2, &grace))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS zcb_session_close(((SessionObject *)self)->session,
-                                             native_grace_ms(grace));
-    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS
+    zcb_session_close(((SessionObject *)self)->session, native_grace_ms(grace));
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
 }
 
 /* ---------------------------------------------------------------- what it is */
@@ -164,8 +166,10 @@ static bool is_alive(SessionObject *self, zcb_detail *why)
 {
     bool alive;
     why->text[0] = '\0';
-    Py_BEGIN_ALLOW_THREADS alive = zcb_session_alive(self->session, why);
-    Py_END_ALLOW_THREADS return alive;
+    Py_BEGIN_ALLOW_THREADS
+    alive = zcb_session_alive(self->session, why);
+    Py_END_ALLOW_THREADS
+    return alive;
 }
 
 PyObject *native_session_raise(SessionObject *self, zcb_error error)
@@ -364,9 +368,11 @@ static PyObject *session_stop(PyObject *object, PyObject *const *args, Py_ssize_
         !native_unsigned(values[0], "id", 0, UINT64_MAX, &id))
         return NULL;
     zcb_error error;
-    Py_BEGIN_ALLOW_THREADS error = zcb_session_stop(self->session, id);
-    Py_END_ALLOW_THREADS if (error &&
-                             error != ZCB_ERR_NOT_FOUND) return native_session_raise(self, error);
+    Py_BEGIN_ALLOW_THREADS
+    error = zcb_session_stop(self->session, id);
+    Py_END_ALLOW_THREADS
+    if (error && error != ZCB_ERR_NOT_FOUND)
+        return native_session_raise(self, error);
     return PyBool_FromLong(error == ZCB_OK);
 }
 

@@ -193,10 +193,12 @@ class Transfers:
         native, self.native = self.native, None
         if native is not None:
             native.close()
+        self.unseen.clear()
 
     def posted(self, future: TransferFuture, id: int) -> None:
         """Remembers a transfer until it has succeeded or its failure was seen."""
-        self.unseen[id] = future
+        if self.native is not None:
+            self.unseen[id] = future
 
     def seen(self, id: int) -> None:
         """Its failure has been raised; tells the native layer the first time."""

@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import (
     Any,
     Callable,
-    Iterator,
+    List,
     Literal,
     Optional,
+    Set,
     Tuple,
     Type,
     TypeVar,
@@ -43,6 +44,7 @@ _LEAST_MB = 1 / 16
 _MOST_FRAME_MB = 1 << 20
 _MOST_CHUNK_MB = 1 << 10
 _SCOPES = ("Local", "Global")
+_MOST_IDLE = 4  # channels that are kept for the next all-in-one transfers
 _numbers = itertools.count(1)
 
 
@@ -59,15 +61,16 @@ class ZeroCopyBridge:
     post one end first, or later, and go well with other work meanwhile: `receive_to_powershell`
     with `send`, and `send_from_powershell` with `receive`. Messages and posted transfers meet in
     order: the first message goes to the first posted receive that has not failed. A posted transfer
-    never stops commands of the session.
+    never stops commands of the session. All-in-one transfers take no part in that order: each has a
+    channel of its own while it runs (of these a few are kept open).
 
     PowerShell gets `byte[]`; a byte[] arrives in Python as `bytes`, and every other object as
     `CliXml`, which is `bytes` that become an object again when they are sent back.
 
     shell: a Shell that is running.
     channel_name: a label, unique among the open bridges of the session; chosen where none is given.
-    frame_mb: MiB of memory for each direction (0.0625 to 1048576): how much can lie there
-        unreceived, and the largest message that `return_memoryview` gives without a copy. Messages
+    frame_mb: MiB of memory for each direction of a channel (0.0625 to 1048576): how much can lie
+        there unreceived, and the largest message that `return_memoryview` gives without a copy. Messages
         may be larger. Memory is taken as it is used.
     chunk_mb: MiB (0.0625 to 1024) of the window through which larger messages stream.
     scope: "Local" or "Global": both mean the same, because a channel has no name outside of the
@@ -104,13 +107,15 @@ class ZeroCopyBridge:
         self._shell = shell
         self._pid = os.getpid()
         self._why_closed: Optional[str] = None
-        self._lock = threading.Lock()  # of _direct and _why_closed
-        self._sending = threading.Lock()  # held from the post to the end of an all-in-one send
-        self._receiving = threading.Lock()  # and of an all-in-one receive
-        self._direct: Optional[Transfers] = None
+        self._lock = threading.Lock()  # of _main and _why_closed
+        self._open: Set[Transfers] = set()
+        self._idle: List[Transfers] = []
+        self._main: Optional[Transfers] = None  # the channel of the forms in two steps
         self._completions: Optional[Completions] = shell._attach(self)  # None when closed
+        finalizer = weakref.finalize(self, _close_all, self._open, self._pid)
+        finalizer.atexit = False  # the end of the session, at exit, ends its bridges
         try:
-            self._transfers = self._open()
+            self._idle.append(self._new_channel())
         except BaseException:
             shell._detach(self)
             raise
@@ -157,7 +162,7 @@ class ZeroCopyBridge:
         there before any command that is given after the data was sent. ValueError: no target.
         SessionLostError, ChannelError.
         """
-        return self._post_receive(self._transfers, _target(target), self._limit(timeout))
+        return self._post_receive(self._main_channel(), _target(target), self._limit(timeout))
 
     @overload
     def send(self, data: Any, target: None = None, timeout: Optional[float] = None) -> None:
@@ -192,7 +197,7 @@ class ZeroCopyBridge:
                 " sent"
             )
         if target is None:
-            self._deliver(self._transfers, data, limit)
+            self._deliver(self._main_channel(), data, limit)
         else:
             self._send_into(target, data, limit)
 
@@ -216,7 +221,7 @@ class ZeroCopyBridge:
         """
         depth = arguments.integer(depth, "depth", 1, 100)
         expression = arguments.text(expression, "expression")
-        return self._post_send(self._transfers, expression, depth, self._limit(timeout))
+        return self._post_send(self._main_channel(), expression, depth, self._limit(timeout))
 
     @overload
     def receive(
@@ -274,8 +279,8 @@ class ZeroCopyBridge:
             depth = arguments.integer(depth, "depth", 1, 100)
         limit = self._limit(timeout)
         if expression is None:
-            message = self._take(self._transfers, _Deadline(limit), return_memoryview)
-            data = _data(self._transfers, message)
+            transfers = self._main_channel()
+            data = _data(transfers, self._take(transfers, _Deadline(limit), return_memoryview))
         else:
             data = self._receive_from(expression, depth, limit, return_memoryview)
         return memoryview(cast(bytes, data)) if return_memoryview else cast(bytes, data)
@@ -305,7 +310,20 @@ class ZeroCopyBridge:
 
     # Inside
 
-    def _open(self) -> Transfers:
+    def _close(self, why: str) -> None:
+        with self._lock:
+            if self._why_closed is not None:
+                return
+            self._why_closed = why
+        self._completions = None
+        _close_all(self._open, self._pid)
+        self._shell._detach(self)
+
+    # Channels. The forms in two steps share one, where posts and messages meet in order. Each
+    # all-in-one transfer has one to itself meanwhile: nothing that is posted or queued can come
+    # between its two halves, and what it leaves behind when it fails goes with the channel.
+
+    def _new_channel(self) -> Transfers:
         session = self._home().session
         try:
             native = _native.Bridge(
@@ -321,30 +339,31 @@ class ZeroCopyBridge:
                 " or chunk_mb takes less"
             ) from error
         transfers = Transfers(native)
-        closer = weakref.finalize(self, _close_own, transfers, self._pid)
-        closer.atexit = False  # the end of the session, at exit, ends its bridges
+        self._open.add(transfers)
+        if self._why_closed is not None:  # meanwhile, by another thread that may not have seen it
+            transfers.close()
+            raise self._closed_error()
         return transfers
 
-    def _close(self, why: str) -> None:
-        with self._lock:
-            if self._why_closed is not None:
-                return
-            self._why_closed = why
-            self._completions = None
-            open_now = [self._transfers, self._direct]
-        for transfers in open_now:
-            if transfers is not None:
-                _close_own(transfers, self._pid)
-        self._shell._detach(self)
+    def _take_channel(self) -> Transfers:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._new_channel()
 
-    def _direct_transfers(self) -> Transfers:
-        """The channel of the all-in-one forms: nothing that is posted or queued on the other one
-        can come between their two halves.
-        """
-        with self._lock:
-            if self._direct is None:
-                self._direct = self._open()
-            return self._direct
+    def _leave_channel(self, transfers: Transfers, clean: bool) -> None:
+        if clean and len(self._idle) < _MOST_IDLE:
+            self._idle.append(transfers)
+        else:
+            self._open.discard(transfers)
+            _close_all({transfers}, self._pid)
+
+    def _main_channel(self) -> Transfers:
+        if self._main is None:
+            with self._lock:
+                if self._main is None:
+                    self._main = self._take_channel()
+        return self._main
 
     def _home(self) -> Completions:
         completions = self._completions
@@ -437,16 +456,15 @@ class ZeroCopyBridge:
                     raise self._error(error) from error
 
     def _send_into(self, target: str, data: Any, limit: Optional[float]) -> None:
-        deadline = _Deadline(limit)
-        with self._turn(self._sending, deadline):
-            transfers = self._direct_transfers()
+        deadline, clean = _Deadline(limit), False
+        transfers = self._take_channel()
+        try:
             future = self._post_receive(transfers, target, deadline.left())
-            try:
-                self._deliver(transfers, data, deadline.left())
-            except BaseException:
-                future.cancel()
-                raise
-        result = future.result()
+            self._deliver(transfers, data, deadline.left())
+            result = future.result()
+            clean = result.success
+        finally:
+            self._leave_channel(transfers, clean)
         if not result.success:
             raise TransferError(
                 f"{shorten(target)} could not take the data: {result.err.strip()}", result=result
@@ -455,44 +473,17 @@ class ZeroCopyBridge:
     def _receive_from(
         self, expression: str, depth: int, limit: Optional[float], lease: bool
     ) -> Union[bytes, _native.Lease]:
-        deadline = _Deadline(limit)
-        with self._turn(self._receiving, deadline):
-            transfers = self._direct_transfers()
-            future = self._post_send(transfers, expression, depth, deadline.left())
-            try:
-                data = self._take_own(transfers, future, deadline, lease)
-            except BaseException:
-                future.cancel()
-                raise
-        with contextlib.suppress(
-            Exception
-        ):  # the data is here; what counts is that PowerShell is done with it
-            future.exception(deadline.left())
-        return data
-
-    def _take_own(
-        self, transfers: Transfers, future: TransferFuture, deadline: _Deadline, lease: bool
-    ) -> Union[bytes, _native.Lease]:
-        """The message of this transfer. Others are left over from calls that timed out."""
-        while True:
-            message = self._take(transfers, deadline, lease)
-            if message[2] == future.id:
-                return _data(transfers, message)
-            transfers.unseen.pop(message[2], None)
-
-    @contextlib.contextmanager
-    def _turn(self, lock: threading.Lock, deadline: _Deadline) -> Iterator[None]:
-        """One all-in-one transfer at a time in each direction."""
-        left = deadline.left()
-        if not lock.acquire(timeout=-1 if left is None else left):
-            raise TransferTimeoutError(
-                f"Timeout: another thread's transfer took all of {plural(deadline.limit)}. Give it"
-                " more time (timeout=) or give each thread a bridge of its own"
-            )
+        deadline, clean = _Deadline(limit), False
+        transfers = self._take_channel()
         try:
-            yield
+            future = self._post_send(transfers, expression, depth, deadline.left())
+            data = _data(transfers, self._take(transfers, deadline, lease))
+            # What counts is that PowerShell is done with the value; the data is here already.
+            with contextlib.suppress(Exception):
+                clean = future.result(deadline.left()).success
+            return data
         finally:
-            lock.release()
+            self._leave_channel(transfers, clean)
 
     def _refused(self, transfers: Transfers, error: _native.Error) -> TransferError:
         """The posted receive that was to take the data had failed before."""
@@ -554,6 +545,7 @@ def _target(value: object) -> str:
     return target
 
 
-def _close_own(transfers: Transfers, pid: int) -> None:
+def _close_all(channels: Set[Transfers], pid: int) -> None:
     if os.getpid() == pid:  # a forked child's copies are its parent's
-        transfers.close()
+        for transfers in list(channels):
+            transfers.close()

@@ -46,7 +46,7 @@ static inline zcb_session *start_session(const zcb_session_options *options)
 {
     zcb_session *session = NULL;
     zcb_detail why;
-    if (zcb_session_start(options, &session, &why))
+    if (zcb_session_start(options, &session, &why, NULL))
         fail_msg("%s", why.text);
     return session;
 }

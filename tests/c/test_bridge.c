@@ -2,6 +2,7 @@
 #include "fake_engine.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #define FRAME (UINT64_C(1) << 20)
 #define WINDOW (UINT64_C(256) << 10)
@@ -578,6 +579,27 @@ static void a_session_can_have_a_hundred_bridges(void **state)
     assert_works(f);
 }
 
+static void bridges_open_beyond_what_the_link_holds(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 400 };
+    static struct fixture all[COUNT];
+    struct rlimit files;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    if (files.rlim_max < 4 * COUNT * (1 + BELLS))
+        skip();
+    files.rlim_cur = files.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    zcb_session_options options = fake_options();
+    zcb_session *session = start_session(&options); /* with that limit */
+    for (int i = 0; i < COUNT; i++)
+        all[i] = (struct fixture){session, open_bridge(session)};
+    for (int i = COUNT; i-- > 0;)
+        zcb_bridge_free(all[i].bridge);
+    zcb_session_free(session);
+    assert_works(f);
+}
+
 static void bridges_that_come_and_go_leave_nothing_behind(void **state)
 {
     struct fixture *f = *state;
@@ -746,6 +768,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_bridge_ends_its_waits_and_transfers),
         TEST(what_was_sent_before_the_engine_died_can_be_received),
         TEST(a_session_can_have_a_hundred_bridges),
+        TEST(bridges_open_beyond_what_the_link_holds),
         TEST(bridges_that_come_and_go_leave_nothing_behind),
         cmocka_unit_test(a_bridge_of_an_ended_session_does_not_open),
         TEST(many_threads_use_one_bridge),

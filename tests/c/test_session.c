@@ -84,11 +84,11 @@ static void assert_start_fails(const char *how, zcb_error expected, const char *
     snprintf(variable, sizeof(variable), "FAKE_ENGINE=%s", how);
     zcb_session_options options = fake_options();
     options.environment = environment;
-    options.start_timeout_ms = strcmp(how, "mute") == 0 ? 200 : 0;
+    zcb_wait wait = {.deadline_ns = strcmp(how, "mute") == 0 ? zcb_deadline_ns(200) : ZCB_NEVER};
     zcb_session *session;
     zcb_detail why;
     unsigned before = open_descriptors();
-    assert_int_equal(zcb_session_start(&options, &session, &why), expected);
+    assert_int_equal(zcb_session_start(&options, &session, &why, &wait), expected);
     if (!strstr(why.text, says_why))
         fail_msg("'%s' lacks '%s'", why.text, says_why);
     assert_int_equal(open_descriptors(), before);
@@ -112,14 +112,14 @@ static void a_start_of_what_is_not_there_says_so(void **state)
     zcb_detail why;
     zcb_session_options options = fake_options();
     options.engine = "/nowhere/pwsh";
-    assert_int_equal(zcb_session_start(&options, &session, &why), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcb_session_start(&options, &session, &why, NULL), ZCB_ERR_NOT_FOUND);
     assert_non_null(strstr(why.text, "/nowhere/pwsh"));
     options = fake_options();
     options.working_directory = "/nowhere";
-    assert_int_equal(zcb_session_start(&options, &session, &why), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcb_session_start(&options, &session, &why, NULL), ZCB_ERR_NOT_FOUND);
     assert_non_null(strstr(why.text, "/nowhere"));
-    assert_int_equal(zcb_session_start(&options, &session, NULL), ZCB_ERR_NOT_FOUND);
-    assert_int_equal(zcb_session_start(&options, NULL, &why), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_session_start(&options, &session, NULL, NULL), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcb_session_start(&options, NULL, &why, NULL), ZCB_ERR_INVALID);
     assert_no_children();
 }
 
@@ -616,9 +616,16 @@ static void an_engine_that_does_not_stop_is_killed_with_what_it_started(void **s
     assert_no_children();
 }
 
-static int count_asks(void *arg)
+struct asked {
+    zcb_session *session;
+    int times;
+};
+
+/* Calls the session, as a signal handler of Python's may. */
+static int ask(void *arg)
 {
-    return ++*(int *)arg == 3;
+    struct asked *asked = arg;
+    return zcb_session_alive(asked->session, NULL) && ++asked->times == 3;
 }
 
 static void an_endless_output_hides_no_end_of_the_wait(void **state)
@@ -630,9 +637,9 @@ static void an_endless_output_hides_no_end_of_the_wait(void **state)
     assert_int_equal(zcb_session_wait(session, id, &result, &wait), ZCB_ERR_TIMEOUT);
     wait.deadline_ns = 0;
     assert_int_equal(zcb_session_wait(session, id, &result, &wait), ZCB_ERR_TIMEOUT);
-    int asks = 0;
-    wait = (zcb_wait){
-        .deadline_ns = zcb_deadline_ns(PATIENCE_MS), .interrupted = count_asks, .arg = &asks};
+    struct asked asked = {session, 0};
+    wait =
+        (zcb_wait){.deadline_ns = zcb_deadline_ns(PATIENCE_MS), .interrupted = ask, .arg = &asked};
     assert_int_equal(zcb_session_wait(session, id, &result, &wait), ZCB_ERR_INTERRUPTED);
     wait = patience();
     assert_ok(zcb_cancel_create(&wait.cancel));
@@ -845,7 +852,7 @@ static void be_a_program(int to_parent, const char *text)
 {
     zcb_session_options options = fake_options();
     zcb_session *session = NULL;
-    if (zcb_session_start(&options, &session, NULL))
+    if (zcb_session_start(&options, &session, NULL, NULL))
         _exit(1);
     if (text) {
         zcb_command command = {.op = ZCB_OP_RUN, .text = text, .text_bytes = strlen(text)};

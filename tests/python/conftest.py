@@ -4,6 +4,7 @@ behind.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
@@ -28,7 +29,8 @@ def children() -> Set[int]:
     """The process ids of this process's children, ended but not reaped ones included."""
     found: Set[int] = set()
     for task in os.listdir("/proc/self/task"):
-        found.update(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
+        with contextlib.suppress(FileNotFoundError):  # that thread has just ended
+            found.update(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
     return found
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -34,6 +35,28 @@ def interrupt():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Interrupt()
     signal.signal(signal.SIGINT, before)
+
+
+def test_in_start_nothing_is_left(interrupt, tmp_path) -> None:
+    begun, engine = tmp_path / "begun", tmp_path / "pwsh"
+    os.mkfifo(begun)
+    engine.write_text(f"#!/bin/sh\necho $$ > '{begun}'\nexec sleep 60\n")
+    engine.chmod(0o755)
+    shell, pids = Shell(str(engine), start_timeout=WAIT_S), []
+
+    def once_begun() -> None:
+        pids.append(int(begun.read_text()))
+        interrupt()
+
+    thread = threading.Thread(target=once_begun)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        shell.start()
+    assert interrupt.was_quick()
+    thread.join()
+    assert not shell.is_running
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
 
 
 def test_in_run_it_stops_the_command(shell: Shell, gate, interrupt) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.stress
 
 MB = 2**20
 WAIT_S = 60
-SEEDS = range(5)
+SEEDS = range(int(os.environ.get("STRESS_SEEDS", "5")))
 
 
 class Moment(Exception):

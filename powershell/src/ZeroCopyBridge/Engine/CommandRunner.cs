@@ -81,6 +81,11 @@ internal sealed class CommandRunner
             stopped = true;
             error = "The transfer was stopped.";
         }
+        catch (Exception failure)
+        {
+            // A property's own code may throw anything; the session goes on.
+            error = failure.Message;
+        }
 
         WriteErrors(plain: stopped);
         bool stopRequested = _gate.Leave();
