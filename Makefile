@@ -89,7 +89,7 @@ soak: build ## the tests that run for many minutes
 	$(PY) -m pytest -m soak --timeout 0 --capture no
 
 clean: ## remove everything that was built
-	rm -rf build dist $(VENV) .mesonpy-*
+	rm -rf build dist $(VENV) .mesonpy-* .hypothesis
 
 # The wheel and the environment
 

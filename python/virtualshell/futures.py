@@ -255,12 +255,15 @@ class TransferFuture(PowerShellFuture):
             return None
         return self.outcome
 
-    def failure(self, text: str) -> VirtualShellError:
-        """The exception for whoever waited for its data, and was told `text` instead."""
+    def failure(self, text: str, prefix: str = "") -> VirtualShellError:
+        """The exception for whoever has to do with its data and was told `text` instead; where the
+        result is known, in its words.
+        """
         result = self.outcome_now()
         if result is not None and result.status == "timed out":
             return TransferTimeoutError(self._timed_out(), result=result)
-        return TransferError(text, result=result)
+        said = "" if result is None else result.err.strip()
+        return TransferError(prefix + (said or text), result=result)
 
     def _timed_out(self) -> str:
         return (

@@ -368,7 +368,7 @@ class Shell:
             session = self._live()
             if not session.alive()[0]:
                 raise session_lost(session)
-            if bridge.channel_name in self._bridges:
+            if not self._is_free(bridge.channel_name):
                 raise ChannelError(
                     f"Failed to create channel: {bridge.channel_name!r} is the name of an open"
                     " bridge of this session; close that one, choose another channel_name, or leave"
@@ -376,6 +376,9 @@ class Shell:
                 )
             self._bridges[bridge.channel_name] = bridge
             return self._completions_of(session)
+
+    def _is_free(self, channel_name: str) -> bool:
+        return channel_name not in self._bridges
 
     def _detach(self, bridge: ZeroCopyBridge) -> None:
         """Frees its name."""

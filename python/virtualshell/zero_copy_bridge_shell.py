@@ -70,8 +70,8 @@ class ZeroCopyBridge:
     shell: a Shell that is running.
     channel_name: a label, unique among the open bridges of the session; chosen where none is given.
     frame_mb: MiB of memory for each direction of a channel (0.0625 to 1048576): how much can lie
-        there unreceived, and the largest message that `return_memoryview` gives without a copy. Messages
-        may be larger. Memory is taken as it is used.
+        there unreceived, and the largest message that `return_memoryview` gives without a copy.
+        Messages may be larger. Memory is taken as it is used.
     chunk_mb: MiB (0.0625 to 1024) of the window through which larger messages stream.
     scope: "Local" or "Global": both mean the same, because a channel has no name outside of the
         session.
@@ -95,7 +95,8 @@ class ZeroCopyBridge:
         if not isinstance(shell, Shell):
             raise TypeError(f"shell must be a virtualshell.Shell, not {shell!r}")
         if channel_name is None:
-            channel_name = f"bridge-{next(_numbers)}"
+            names = (f"bridge-{number}" for number in _numbers)
+            channel_name = next(name for name in names if shell._is_free(name))
         self._name = arguments.text(channel_name, "channel_name")
         self._frame_bytes = arguments.megabytes(frame_mb, "frame_mb", _LEAST_MB, _MOST_FRAME_MB)
         self._chunk_bytes = arguments.megabytes(chunk_mb, "chunk_mb", _LEAST_MB, _MOST_CHUNK_MB)
@@ -332,12 +333,9 @@ class ZeroCopyBridge:
         except _native.Error as error:
             if not session.alive()[0]:
                 raise session_lost(session) from error
-            raise ChannelError(f"Failed to create channel: {error}") from error
+            raise ChannelError(f"{error}; close bridges that are not needed") from error
         except MemoryError as error:
-            raise ChannelError(
-                f"Failed to create channel: there is no memory for it ({error}); a smaller frame_mb"
-                " or chunk_mb takes less"
-            ) from error
+            raise ChannelError(f"{error}; a smaller frame_mb or chunk_mb takes less") from error
         transfers = Transfers(native)
         self._open.add(transfers)
         if self._why_closed is not None:  # meanwhile, by another thread that may not have seen it
@@ -485,15 +483,14 @@ class ZeroCopyBridge:
         finally:
             self._leave_channel(transfers, clean)
 
-    def _refused(self, transfers: Transfers, error: _native.Error) -> TransferError:
+    def _refused(self, transfers: Transfers, error: _native.Error) -> Exception:
         """The posted receive that was to take the data had failed before."""
+        if self._why_closed is not None:
+            return self._closed_error()
         future = transfers.unseen.pop(error.refused_by, None)
-        result = None if future is None else future.outcome_now()
-        reason = str(error) if result is None else result.err.strip()
-        target = "the posted receive" if future is None else shorten(future.text)
-        return TransferError(
-            f"{target} could not take the data, which was not sent: {reason}", result=result
-        )
+        if future is None:
+            return TransferError(f"nothing was sent: {error}")
+        return future.failure(str(error), f"{shorten(future.text)} could not take the data: ")
 
     def _error(self, error: _native.Error) -> Exception:
         if error.name == "ZCB_ERR_FORKED" or os.getpid() != self._pid:

@@ -662,9 +662,16 @@ static void on_signal(int number)
     (void)number;
 }
 
+struct question {
+    _Atomic int is_yes, was_asked;
+};
+
 static int say_yes(void *arg)
 {
-    atomic_store((_Atomic int *)arg, 1);
+    struct question *question = arg;
+    if (!atomic_load(&question->is_yes))
+        return 0;
+    atomic_store(&question->was_asked, 1);
     return 1;
 }
 
@@ -673,15 +680,13 @@ static void a_sender_that_is_interrupted_half_way_aborts_the_message(void **stat
     struct pair *pair = *state;
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGUSR1, &action, NULL);
-    _Atomic int asked = 0;
+    struct question question = {0};
     struct call call = {.channel = pair->a, .wait = patience(), .id = 6, .bytes = LONGEST};
     call.wait.interrupted = say_yes;
-    call.wait.arg = &asked;
-    pthread_t sender = start_thread(run_send, &call);
-    unsigned char some[100];
-    assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &call.message, NULL));
-    assert_ok(zcb_receive_read(pair->b, some, sizeof(some), NULL));
-    while (!atomic_load(&asked))
+    call.wait.arg = &question;
+    pthread_t sender = start_stuck_sender(pair, &call, 100);
+    atomic_store(&question.is_yes, 1);
+    while (!atomic_load(&question.was_asked))
         pthread_kill(sender, SIGUSR1);
     join_thread(sender);
     assert_int_equal(call.error, ZCB_ERR_INTERRUPTED);

@@ -232,11 +232,42 @@ static void a_signal_ends_it_when_the_caller_says_so(void **state)
     waiting.wait.interrupted = ask;
     waiting.wait.arg = &asked;
     pthread_t thread = start_thread(wait_there, &waiting);
-    /* One that comes between the look and the sleep is not seen: it is sent until it is. */
     while (atomic_load(&asked.times) < 2)
         pthread_kill(thread, SIGUSR1);
     join_thread(thread);
     assert_int_equal(waiting.error, ZCB_ERR_INTERRUPTED);
+}
+
+static _Atomic int signalled;
+
+static void note_signal(int number)
+{
+    (void)number;
+    atomic_store(&signalled, 1);
+}
+
+static int is_signalled(void *arg)
+{
+    (void)arg;
+    return atomic_load(&signalled);
+}
+
+static void a_signal_at_any_moment_is_not_missed(void **state)
+{
+    struct place *place = *state;
+    struct sigaction action = {.sa_handler = note_signal};
+    sigaction(SIGUSR1, &action, NULL);
+    for (int i = 0; i < 300; i++) {
+        struct waiting waiting = {place, patience(), ZCB_OK, PLAT_NO_HANDLE};
+        waiting.wait.interrupted = is_signalled;
+        atomic_store(&signalled, 0);
+        pthread_t thread = start_thread(wait_there, &waiting);
+        if (i % 3 == 0)
+            await_asleep(&place->asleep);
+        pthread_kill(thread, SIGUSR1);
+        join_thread(thread);
+        assert_int_equal(waiting.error, ZCB_ERR_INTERRUPTED);
+    }
 }
 
 static void a_signal_is_ignored_when_nobody_asks(void **state)
@@ -365,6 +396,7 @@ int main(void)
         TEST(a_forked_child_cannot_cancel_its_parent),
         TEST(the_peers_end_ends_it_but_not_before_what_is_there),
         TEST(a_signal_ends_it_when_the_caller_says_so),
+        TEST(a_signal_at_any_moment_is_not_missed),
         TEST(a_signal_is_ignored_when_nobody_asks),
         TEST(a_bell_that_never_rests_hides_neither_deadline_nor_cancel),
         TEST(nothing_is_missed_in_many_round_trips),

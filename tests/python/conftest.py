@@ -16,12 +16,15 @@ from typing import Callable, Iterator, Set
 
 import pytest
 from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from virtualshell import Shell, ZeroCopyBridge
 
 COMMAND_S = 60.0
 
-settings.register_profile("here", database=None)  # no folder of its own in the source tree
+# Hypothesis keeps nothing in the source tree.
+set_hypothesis_home_dir(str(Path(__file__).parents[2] / "build" / "hypothesis"))
+settings.register_profile("here", database=None)
 settings.load_profile("here")
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
+import resource
 
 import pytest
+from conftest import descriptors
 
 import virtualshell
 from virtualshell import (
@@ -146,8 +149,6 @@ def test_a_target_that_cannot_take_the_data(
     with pytest.raises(TransferError) as caught:
         bridge.send(b"\x01\x02\x03", target)
     assert caught.value.result is None or not caught.value.result.success
-    import re
-
     assert re.search(said, str(caught.value), re.IGNORECASE)
 
     future = bridge.receive_to_powershell(target)
@@ -274,9 +275,30 @@ def test_a_channel_name_is_unique_among_the_open_bridges(shell: Shell) -> None:
         assert works(shell, bridge)
     with ZeroCopyBridge(shell, channel_name="taken") as again:
         assert works(shell, again)
+    with ZeroCopyBridge(shell) as chosen:
+        number = int(chosen.channel_name.rpartition("-")[2])
+        with ZeroCopyBridge(shell, channel_name=f"bridge-{number + 1}"):
+            ZeroCopyBridge(shell).close()
     dropped = ZeroCopyBridge(shell, channel_name="taken")
     del dropped
     ZeroCopyBridge(shell, channel_name="taken").close()
+
+
+def test_a_channel_without_descriptors_is_an_error_and_nothing_else_is_harmed(
+    shell: Shell, bridge: ZeroCopyBridge
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bridges = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, limits[1]))
+        with pytest.raises(ChannelError, match="^Failed to create channel: (?!Failed)"):
+            for _ in range(20):
+                bridges.append(ZeroCopyBridge(shell))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for one in bridges:
+            one.close()
+    assert works(shell, bridge)
 
 
 def test_a_bridge_needs_a_running_shell() -> None:

@@ -224,7 +224,7 @@ print(shell.pid, flush=True)
         "",
         "sys.exit(0)",
         "raise SystemExit",
-        "view = bridge._transfers",
+        "kept = bridge._idle, transfer, shell._session",
         "import threading; threading.Thread(target=future.exception).start(); shell.stop()",
         "import gc; gc.disable(); cycle = [shell, bridge, future]; cycle.append(cycle)",
         "future.add_done_callback(lambda f: None); del shell",
