@@ -188,6 +188,8 @@ plat_handle plat_standard(int stream);
 
 /* The absolute path of a program on PATH (`name` without extension), or ZCB_ERR_NOT_FOUND. */
 zcb_error plat_find_program(const char *name, char *path, size_t path_bytes);
+/* True when `path` is a file. */
+bool plat_is_file(const char *path);
 /* True when `path` is a file that may be executed. */
 bool plat_is_executable(const char *path);
 /* The user's folder for installed data (XDG_DATA_HOME or ~/.local/share; %LOCALAPPDATA%), or NOT_FOUND. */

@@ -15,6 +15,7 @@
 
 /* The module's path comes by this variable, never as part of a script's text. */
 #define MODULE_VARIABLE "ZCB_MODULE"
+#define MODULE_FILE "ZeroCopyBridge.dll"
 static const char *const agent_arguments[] = {"-NoLogo",
                                               "-NoProfile",
                                               "-NonInteractive",
@@ -43,14 +44,24 @@ static zcb_error find_module(struct starting *start)
         snprintf(start->module, sizeof(start->module), "%s", start->options->module);
         return ZCB_OK;
     }
-    char folder[PATH_BYTES - 32];
+    char folder[PATH_BYTES - 64];
     zcb_error error =
         plat_library_folder((const void *)(uintptr_t)&zcb_version, folder, sizeof(folder));
-    if (!error)
-        snprintf(start->module, sizeof(start->module), "%s/ZeroCopyBridge.dll", folder);
-    else
+    if (error) {
         error_detail(start->why, "the folder of libzcb is unknown: name the module");
-    return error;
+        return error;
+    }
+    snprintf(start->module, sizeof(start->module), "%s/" MODULE_FILE, folder);
+    if (plat_is_file(start->module))
+        return ZCB_OK;
+    snprintf(start->module, sizeof(start->module), "%s/zcb/powershell/" MODULE_FILE, folder);
+    if (plat_is_file(start->module))
+        return ZCB_OK;
+    error_detail(start->why,
+                 MODULE_FILE " is neither in %s nor in zcb/powershell below it: name it in "
+                             "zcb_session_options.module",
+                 folder);
+    return ZCB_ERR_NOT_FOUND;
 }
 
 /* The caller's variables and the module's path behind them. */

@@ -233,7 +233,9 @@ typedef struct zcb_session zcb_session;
 
 typedef struct zcb_session_options {
     const char *engine; /* path of pwsh; NULL: zcb_engine_find */
-    const char *module; /* absolute path of ZeroCopyBridge.dll; NULL: beside this library */
+    /* Absolute path of ZeroCopyBridge.dll. NULL: beside this library, or else in zcb/powershell/ below its
+     * folder, where `meson install` puts it. */
+    const char *module;
     const char *working_directory; /* NULL: this process's */
     const char *const
         *environment; /* "NAME=VALUE" to set, "NAME" to remove; NULL-terminated; or NULL */

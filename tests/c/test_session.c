@@ -120,6 +120,10 @@ static void a_start_of_what_is_not_there_says_so(void **state)
     assert_non_null(strstr(why.text, "/nowhere"));
     assert_int_equal(zcb_session_start(&options, &session, NULL, NULL), ZCB_ERR_NOT_FOUND);
     assert_int_equal(zcb_session_start(&options, NULL, &why, NULL), ZCB_ERR_INVALID);
+    options = fake_options();
+    options.module = NULL;
+    assert_int_equal(zcb_session_start(&options, &session, &why, NULL), ZCB_ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "ZeroCopyBridge.dll is neither in "));
     assert_no_children();
 }
 

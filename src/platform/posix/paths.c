@@ -29,10 +29,15 @@ static const char *folder_variable(const char *name)
     return value != NULL && value[0] == '/' ? value : NULL;
 }
 
-bool plat_is_executable(const char *path)
+bool plat_is_file(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+bool plat_is_executable(const char *path)
+{
+    return plat_is_file(path) && access(path, X_OK) == 0;
 }
 
 zcb_error plat_find_program(const char *name, char *path, size_t path_bytes)
