@@ -22,7 +22,7 @@ CSPROJ := powershell/src/ZeroCopyBridge/ZeroCopyBridge.csproj
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-lint build demo test test-c test-python test-powershell examples bench \
-	format lint check sanitize asan tsan stress soak wheel clean
+	format lint check sanitize asan tsan stress wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -47,7 +47,7 @@ test-c: build/c/build.ninja ## the C tests
 	$(MESON_TEST) build/c
 
 test-python: build ## the Python tests, on the installed wheel (PYTEST="-k word" picks)
-	$(PY) -m pytest $(PYTEST)
+	$(PY) -X dev -m pytest $(PYTEST)
 
 test-powershell: build ## the tests of the PowerShell side
 	scripts/run-powershell-tests.sh
@@ -84,9 +84,6 @@ tsan: build/tsan/build.ninja
 stress: build build/c/build.ninja ## many threads, many bridges, many repetitions
 	$(MESON_TEST) build/c --repeat 50
 	$(PY) -m pytest -m stress --timeout 600
-
-soak: build ## the tests that run for many minutes
-	$(PY) -m pytest -m soak --timeout 0 --capture no
 
 clean: ## remove everything that was built
 	rm -rf build dist $(VENV) .mesonpy-* .hypothesis

@@ -44,7 +44,7 @@ def test_a_variable_is_there_for_the_first_command_after_the_send(
     shell: Shell, bridge: ZeroCopyBridge
 ) -> None:
     """Without waiting for the future."""
-    for i in range(100):
+    for i in range(2000):
         bridge.receive_to_powershell("$ready")
         bridge.send(bytes(i + 1))
         assert shell.run("$ready.Length").out == f"{i + 1}\n"

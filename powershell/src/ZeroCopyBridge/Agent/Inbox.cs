@@ -28,6 +28,7 @@ internal sealed class Inbox
     private ulong _lastId;
     private bool _busy;
     private bool _dropped;
+    private ulong _settled; // messages received whose arrival is entered: the channel's count runs ahead of it
     private string? _ended;
 
     public Inbox(Channel channel, Arrivals arrivals, Replies replies)
@@ -110,7 +111,7 @@ internal sealed class Inbox
                 _wake?.Set();
             }
 
-            while (_ended is null && (_receiving is not null || CanGoOn()) && _channel.Counts.Received < sent)
+            while (_ended is null && (_receiving is not null || CanGoOn()) && _settled < sent)
             {
                 Monitor.Wait(_lock);
             }
@@ -302,11 +303,17 @@ internal sealed class Inbox
                 {
                     _begun = message;
                     _dropped = false;
+                    _settled = _channel.Counts.Received;
                 }
 
                 return true;
             case ZcbError.Cancelled:
                 waitUntil!.Reset();
+                lock (_lock)
+                {
+                    _settled = _channel.Counts.Received;
+                }
+
                 return false;
             case ZcbError.Timeout:
                 return false;
@@ -322,6 +329,7 @@ internal sealed class Inbox
         {
             _begun = null;
             _receiving = null;
+            _settled = _channel.Counts.Received;
             Monitor.PulseAll(_lock);
         }
     }
