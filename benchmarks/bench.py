@@ -53,7 +53,7 @@ class Transfers:
         self.bridge.close()
 
     def copy(self, size: int) -> float:
-        target, source = self.warm[size], self.payload[size]
+        target, source = memoryview(self.warm[size]), self.payload[size]
 
         def action() -> None:
             target[:] = source

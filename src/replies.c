@@ -197,6 +197,14 @@ static zcb_error read_without_lock(zcb_session *session, const struct source *al
     return error || !limit ? error : limit_check(limit);
 }
 
+/* Deadlines are acted on when the replies that are there have been read, so that a command whose turn has come
+ * is not taken for a queued one; replies without end do not put them off. */
+static bool time_to_expire(zcb_session *session)
+{
+    int64_t late_ns = plat_now_ns() - session->next_deadline;
+    return late_ns >= READ_ON_NS || (late_ns >= 0 && !has_data(session));
+}
+
 zcb_error session_read(zcb_session *session, const struct source *also, struct limit *limit,
                        const zcb_wait *wait)
 {
@@ -217,11 +225,10 @@ zcb_error session_read(zcb_session *session, const struct source *also, struct l
     session->reading = false;
     if (whole)
         enter_reply(session, &session->incoming.message, session->incoming.reply);
-    if (session->next_deadline <= plat_now_ns()) {
+    if (time_to_expire(session))
         pending_expire(session);
-        if (error == ZCB_ERR_TIMEOUT && expires)
-            error = ZCB_OK;
-    }
+    if (error == ZCB_ERR_TIMEOUT && expires)
+        error = ZCB_OK;
     if (error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PEER_CLOSED || error == ZCB_ERR_PROTOCOL ||
         error == ZCB_ERR_CLOSED) {
         session_lose(session, error);
