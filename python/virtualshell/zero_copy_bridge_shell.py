@@ -165,14 +165,6 @@ class ZeroCopyBridge:
         """
         return self._post_receive(self._main_channel(), _target(target), self._limit(timeout))
 
-    @overload
-    def send(self, data: Any, target: None = None, timeout: Optional[float] = None) -> None:
-        ...
-
-    @overload
-    def send(self, data: Any, target: str, timeout: Optional[float] = None) -> None:
-        ...
-
     def send(
         self, data: Any, target: Optional[str] = None, timeout: Optional[float] = None
     ) -> None:
