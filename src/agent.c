@@ -12,6 +12,7 @@
 struct joined {
     struct joined *next;
     uint32_t number;
+    char label[ZCB_MAX_LABEL_BYTES + 1];
     zcb_error error; /* joining failed; kept to be said when it is asked for */
     zcb_channel *channel;
 };
@@ -91,6 +92,7 @@ static zcb_error accept_channels(zcb_agent *agent)
             return ZCB_ERR_NO_MEMORY;
         }
         joined->number = record.link.number;
+        memcpy(joined->label, record.link.label, ZCB_MAX_LABEL_BYTES);
         joined->error = join(agent, &record, &joined->channel);
         joined->next = agent->joined;
         agent->joined = joined;
@@ -127,6 +129,28 @@ zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **cha
     }
     plat_mutex_unlock(&agent->lock);
     return error;
+}
+
+zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number)
+{
+    if (!agent || !label || !number)
+        return ZCB_ERR_INVALID;
+    plat_mutex_lock(&agent->lock);
+    zcb_error error = accept_channels(agent);
+    const struct joined *joined = agent->joined;
+    while (joined && (!*label || strcmp(joined->label, label) != 0))
+        joined = joined->next;
+    if (joined)
+        *number = joined->number;
+    else if (!error)
+        error = ZCB_ERR_NOT_FOUND;
+    plat_mutex_unlock(&agent->lock);
+    return joined ? ZCB_OK : error;
+}
+
+zcb_channel *zcb_agent_commands(zcb_agent *agent)
+{
+    return agent->commands;
 }
 
 void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number)
@@ -284,9 +308,9 @@ static zcb_error read_command(zcb_agent *agent, const zcb_message *message, zcb_
     size_t bytes = (size_t)message->bytes - sizeof(wire);
     zcb_error error = reserve_text(agent, bytes);
     if (!error)
-        error = zcb_receive_read(agent->commands, &wire, sizeof(wire), NULL);
+        error = zcb_receive_read(agent->commands, &wire, sizeof(wire), NULL, NULL);
     if (!error)
-        error = zcb_receive_read(agent->commands, agent->text, bytes, NULL);
+        error = zcb_receive_read(agent->commands, agent->text, bytes, NULL, NULL);
     if (error)
         return error;
     *command = (zcb_command){.id = message->id,

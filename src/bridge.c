@@ -17,6 +17,7 @@
 struct post {
     struct post *next;
     uint64_t id;
+    bool lease;
     bool failed; /* and nobody has seen it yet */
 };
 
@@ -24,6 +25,7 @@ struct zcb_bridge {
     zcb_session *session; /* a reference */
     zcb_channel *channel;
     uint32_t number;
+    char label[ZCB_MAX_LABEL_BYTES + 1];
 
     /* All that follows under the session's lock. */
     zcb_bridge *next;
@@ -38,7 +40,7 @@ struct zcb_bridge {
 
 /* ---------------------------------------------------------------- posts */
 
-static bool add_post(zcb_bridge *bridge, uint64_t id, bool in_front)
+static bool add_post(zcb_bridge *bridge, uint64_t id, bool lease, bool in_front)
 {
     struct post *post = malloc(sizeof(*post));
     if (!post)
@@ -46,7 +48,7 @@ static bool add_post(zcb_bridge *bridge, uint64_t id, bool in_front)
     struct post **link = &bridge->posts;
     while (*link && !in_front)
         link = &(*link)->next;
-    *post = (struct post){.next = *link, .id = id};
+    *post = (struct post){.next = *link, .id = id, .lease = lease};
     *link = post;
     return true;
 }
@@ -72,7 +74,7 @@ static bool remove_post(struct post **link)
 bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags)
 {
     if (bridge->unmatched == 0)
-        return add_post(bridge, id, false);
+        return add_post(bridge, id, (*flags & ZCB_COMMAND_LEASE) != 0, false);
     bridge->unmatched--;
     bridge->last_taker = id;
     *flags |= ZCB_COMMAND_TAKE_QUEUED;
@@ -132,7 +134,7 @@ zcb_error zcb_bridge_post_receive(zcb_bridge *bridge, const char *target, size_t
     if (!bridge || !target || !id || !target_may_be(target, target_bytes))
         return ZCB_ERR_INVALID;
     zcb_command command = {.op = ZCB_OP_RECEIVE,
-                           .flags = flags & ZCB_COMMAND_NOTIFY,
+                           .flags = flags & (ZCB_COMMAND_NOTIFY | ZCB_COMMAND_LEASE),
                            .text = target,
                            .text_bytes = target_bytes};
     return post_transfer(bridge, &command, timeout_ms, id, wait);
@@ -154,18 +156,24 @@ zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expression, size_
 
 /* ---------------------------------------------------------------- sending */
 
-/* Under the sending turn: which posted receive the next message is for, 0 for none yet. */
-static zcb_error match(zcb_bridge *bridge, uint64_t *id)
+/* Under the sending turn: gives the message the posted receive that it is for, or none yet (id 0). One that
+ * wants the message in place gets it in one piece. */
+static zcb_error match(zcb_bridge *bridge, zcb_message *message)
 {
     zcb_error error = ZCB_OK;
+    zcb_channel *channel = bridge->channel;
     plat_mutex_lock(&bridge->session->lock);
     struct post *post = bridge->posts;
-    *id = post ? post->id : 0;
+    bool lease = post && post->lease && message->kind == ZCB_KIND_BYTES;
+    message->id = post ? post->id : 0;
+    channel->tx.keep_whole = lease;
     if (!post)
         bridge->unmatched++;
     else if (post->failed)
         error = ZCB_ERR_REFUSED;
-    if (post)
+    else if (lease && message->bytes > zcb_channel_frame_bytes(channel))
+        error = ZCB_ERR_TOO_LARGE;
+    if (post && error != ZCB_ERR_TOO_LARGE)
         remove_post(&bridge->posts);
     plat_mutex_unlock(&bridge->session->lock);
     return error;
@@ -182,7 +190,7 @@ static void unmatch(zcb_bridge *bridge, uint64_t id)
         uint64_t taker = id ? id : bridge->last_taker;
         const struct pending *pending = pending_find(session, taker);
         if (pending && !pending->done)
-            (void)add_post(bridge, taker, true);
+            (void)add_post(bridge, taker, (pending->flags & ZCB_COMMAND_LEASE) != 0, true);
     }
     plat_mutex_unlock(&session->lock);
 }
@@ -201,7 +209,7 @@ static uint64_t taker_of(zcb_bridge *bridge, uint64_t id)
 static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const void *data,
                               uint64_t *refused_by, const zcb_wait *wait)
 {
-    zcb_error error = match(bridge, &message->id);
+    zcb_error error = match(bridge, message);
     if (error) {
         if (refused_by)
             *refused_by = message->id;
@@ -331,6 +339,7 @@ static zcb_error hand_over(zcb_session *session, const zcb_bridge *bridge)
                                  .window_bytes = region->geometry.window_bytes};
     plat_handle handles[1 + BELLS] = {region->memory.handle};
     memcpy(&handles[1], region->bells, sizeof(region->bells));
+    memcpy(record.label, bridge->label, sizeof(record.label));
     return plat_link_send(session->link, &record, sizeof(record), handles, 1 + BELLS);
 }
 
@@ -373,11 +382,13 @@ static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options 
     if (error == ZCB_ERR_INVALID)
         snprintf(
             why->text, sizeof(why->text),
-            "frame_bytes %llu must be from %llu to %llu and window_bytes %llu from %llu to %llu",
+            "frame_bytes %llu must be from %llu to %llu, window_bytes %llu from %llu to %llu, and a "
+            "label has at most %d bytes",
             (unsigned long long)(options ? options->frame_bytes : 0),
             (unsigned long long)ZCB_MIN_FRAME_BYTES, (unsigned long long)ZCB_MAX_FRAME_BYTES,
             (unsigned long long)(options ? options->window_bytes : 0),
-            (unsigned long long)ZCB_MIN_WINDOW_BYTES, (unsigned long long)ZCB_MAX_WINDOW_BYTES);
+            (unsigned long long)ZCB_MIN_WINDOW_BYTES, (unsigned long long)ZCB_MAX_WINDOW_BYTES,
+            ZCB_MAX_LABEL_BYTES);
     else
         snprintf(why->text, sizeof(why->text), "%s", zcb_error_text(error));
 }
@@ -385,7 +396,9 @@ static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options 
 zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *options,
                           zcb_bridge **bridge, zcb_detail *why)
 {
-    zcb_error error = bridge ? session_owned(session) : ZCB_ERR_INVALID;
+    const char *label = options && options->label ? options->label : "";
+    bool sensible = bridge && strlen(label) <= ZCB_MAX_LABEL_BYTES;
+    zcb_error error = sensible ? session_owned(session) : ZCB_ERR_INVALID;
     zcb_bridge *made = error ? NULL : calloc(1, sizeof(*made));
     if (!error && !made)
         error = ZCB_ERR_NO_MEMORY;
@@ -393,6 +406,7 @@ zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *optio
         error = channel_open(options, session->process, &made->channel);
     if (!error) {
         made->session = session;
+        memcpy(made->label, label, strlen(label));
         error = enter_with_room(session, made);
     }
     if (error) {

@@ -1,4 +1,4 @@
-#include "channel.h"
+#include "block.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +89,7 @@ static zcb_error producer_init(struct producer *tx, struct region *region, int s
     tx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
     tx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
     turn_init(&tx->turn);
+    plat_mutex_init(&tx->block_lock);
     return frame_init(&tx->frame, geometry, &region->memory, geometry->data_at[stream]);
 }
 
@@ -116,6 +117,7 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer,
     zcb_error error = producer_init(&made->tx, region, sends);
     if (error) {
         turn_destroy(&made->tx.turn);
+        plat_mutex_destroy(&made->tx.block_lock);
         free(made);
         return error;
     }
@@ -248,6 +250,24 @@ zcb_error channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_w
     return error == ZCB_ERR_CLOSED ? channel_state(channel) : error;
 }
 
+zcb_error channel_wait(const zcb_channel *channel, struct source source, struct spin *spin,
+                       const zcb_wait *wait)
+{
+    struct source sources[2] = {source};
+    if (!wait || !wait->watch)
+        return wait_any(sources, 1, channel->peer, spin, wait);
+    sources[1] = rx_data_source(wait->watch);
+    zcb_error error = wait_any(sources, 2, channel->peer, spin, wait);
+    return error || source.ready(source.arg) ? error : ZCB_ERR_WATCHED;
+}
+
+void channel_pace_init(struct pace *pace, const zcb_wait *wait)
+{
+    pace_init(pace, wait);
+    if (wait && wait->watch)
+        pace->watched = rx_data_source(wait->watch);
+}
+
 /* Tells both sides: flags first, then the bells, whether anybody says he sleeps or not. */
 static void shut(zcb_channel *channel)
 {
@@ -279,6 +299,7 @@ void channel_release(zcb_channel *channel)
     if (atomic_fetch_sub(&channel->references, 1) != 1)
         return;
     frame_destroy(&channel->tx.frame);
+    blocks_destroy(&channel->tx);
     turn_destroy(&channel->tx.turn);
     turn_destroy(&channel->rx.turn);
     plat_mutex_destroy(&channel->rx.return_lock);

@@ -30,6 +30,16 @@ struct sending {
     uint64_t offset;
 };
 
+/* Memory that the user fills. */
+struct zcb_block {
+    struct zcb_block *next;
+    zcb_channel *channel; /* keeps the mapping */
+    void *data;
+    uint64_t bytes;
+    uint32_t block;
+    bool sent;
+};
+
 struct producer {
     struct stream_control *control;
     struct turn turn;
@@ -45,6 +55,10 @@ struct producer {
     plat_handle data_bell, room_bell;
     struct spin spin;
     struct sending now;
+    bool keep_whole; /* the next message is not to stream while the frame has room for it */
+    plat_mutex block_lock; /* of the two lists: blocks are freed on any thread */
+    struct zcb_block *blocks;
+    struct zcb_block *_Atomic let_go; /* freed; the next sender enters that into the frame's book */
 };
 
 /* The message that is being received. */
@@ -110,8 +124,14 @@ zcb_error channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_w
 /* The other side made no sense: nothing goes any more. Returns ZCB_ERR_PROTOCOL. */
 zcb_error channel_fail(zcb_channel *channel);
 
-/* ---- sending in steps, under the producer's turn. ZCB_ERR_TIMEOUT leaves the state as it was: call again
- * with the rest. After any other error, and to give up: tx_abort. ---- */
+/* Waits for `source`, which belongs to this channel; ZCB_ERR_WATCHED when wait->watch has something first. */
+zcb_error channel_wait(const zcb_channel *channel, struct source source, struct spin *spin,
+                       const zcb_wait *wait);
+/* pace_init that minds wait->watch. */
+void channel_pace_init(struct pace *pace, const zcb_wait *wait);
+
+/* ---- sending in steps, under the producer's turn. ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED and
+ * _WATCHED leave the state as it was: call again with the rest. After others, and to give up: tx_abort. ---- */
 
 zcb_error tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait);
 /* *written counts up by what was taken. */
@@ -123,6 +143,10 @@ struct source tx_room_source(zcb_channel *channel);
 /* One whole message from parts, under the turn; withdrawn on every error. */
 zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
                   unsigned count, const zcb_wait *wait);
+/* Why nothing more can be sent, or ZCB_OK. */
+zcb_error tx_state(zcb_channel *channel);
+/* Enters returned and freed blocks into the frame's book, under the turn. */
+zcb_error tx_collect(zcb_channel *channel);
 
 struct source rx_data_source(zcb_channel *channel);
 /* Tells the producer that somebody is about to wait for a message. */

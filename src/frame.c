@@ -56,7 +56,7 @@ bool frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
         if (extent->bytes < grains)
             continue;
         *block = frame->free_blocks[--frame->free_block_count];
-        frame->blocks[*block] = (struct block){extent->offset, grains};
+        frame->blocks[*block] = (struct block){extent->offset, grains, .out = true};
         extent->offset += grains;
         extent->bytes -= grains;
         if (extent->bytes == 0)
@@ -73,7 +73,7 @@ bool frame_take_piece(struct frame *frame, uint32_t *block)
     *block = frame->free_pieces[--frame->free_piece_count];
     uint64_t piece_bytes = frame->geometry->piece_bytes;
     frame->blocks[*block] =
-        (struct block){frame->geometry->frame_bytes + *block * piece_bytes, piece_bytes};
+        (struct block){frame->geometry->frame_bytes + *block * piece_bytes, piece_bytes, .out = true};
     return true;
 }
 
@@ -140,10 +140,8 @@ static void free_extent(struct frame *frame, uint64_t offset, uint64_t bytes)
     }
 }
 
-zcb_error frame_give_back(struct frame *frame, uint32_t block)
+static void free_block(struct frame *frame, uint32_t block)
 {
-    if (block >= BLOCKS || frame->blocks[block].bytes == 0)
-        return ZCB_ERR_PROTOCOL;
     struct block given = frame->blocks[block];
     frame->blocks[block].bytes = 0;
     if (block < frame->geometry->pieces) {
@@ -152,5 +150,32 @@ zcb_error frame_give_back(struct frame *frame, uint32_t block)
         frame->free_blocks[frame->free_block_count++] = block;
         free_extent(frame, given.offset, given.bytes);
     }
+}
+
+zcb_error frame_give_back(struct frame *frame, uint32_t block)
+{
+    if (block >= BLOCKS || frame->blocks[block].bytes == 0 || !frame->blocks[block].out)
+        return ZCB_ERR_PROTOCOL;
+    frame->blocks[block].out = false;
+    if (!frame->blocks[block].held)
+        free_block(frame, block);
     return ZCB_OK;
+}
+
+void frame_hold(struct frame *frame, uint32_t block)
+{
+    frame->blocks[block].out = false;
+    frame->blocks[block].held = true;
+}
+
+void frame_set_out(struct frame *frame, uint32_t block)
+{
+    frame->blocks[block].out = true;
+}
+
+void frame_let_go(struct frame *frame, uint32_t block)
+{
+    frame->blocks[block].held = false;
+    if (!frame->blocks[block].out)
+        free_block(frame, block);
 }

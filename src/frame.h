@@ -12,7 +12,9 @@ struct extent {
 
 struct block {
     uint64_t offset;
-    uint64_t bytes; /* 0: not out */
+    uint64_t bytes; /* 0: free */
+    bool out;       /* the consumer has it, or is about to */
+    bool held;      /* a zcb_block of this side has it */
 };
 
 struct frame {
@@ -41,7 +43,13 @@ bool frame_take_piece(struct frame *frame, uint32_t *block);
 uint64_t frame_offset(const struct frame *frame, uint32_t block);
 /* Makes sure that this part of frame and window exists. */
 zcb_error frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes);
-/* Takes a block or piece back. ZCB_ERR_PROTOCOL when it is not out. */
+/* Takes a block or piece back from the consumer. ZCB_ERR_PROTOCOL when it is not out. */
 zcb_error frame_give_back(struct frame *frame, uint32_t block);
+/* A block that was just allocated is not out, but held by this side. */
+void frame_hold(struct frame *frame, uint32_t block);
+/* A held block goes out, once. */
+void frame_set_out(struct frame *frame, uint32_t block);
+/* This side holds it no more. */
+void frame_let_go(struct frame *frame, uint32_t block);
 
 #endif

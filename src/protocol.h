@@ -34,8 +34,9 @@ struct link_record {
     uint64_t window_bytes;
     int64_t pid;             /* HELLO: the engine's own */
     char engine_version[32]; /* HELLO: ends in NUL */
+    char label[ZCB_MAX_LABEL_BYTES + 1]; /* CHANNEL: ends in NUL */
 };
-static_assert(sizeof(struct link_record) == 72 && sizeof(struct link_record) <= PLAT_LINK_BYTES,
+static_assert(sizeof(struct link_record) == 200 && sizeof(struct link_record) <= PLAT_LINK_BYTES,
               "wire layout");
 
 /* ---- messages on the commands channel; kind ZCB_KIND_CONTROL, id is the command's ---- */

@@ -44,8 +44,7 @@ static zcb_error wait_for_data(zcb_channel *channel, const zcb_wait *wait)
         if (atomic_load(&rx->control->producer_closed) &&
             atomic_load(&rx->control->head) == rx->tail)
             return ZCB_ERR_PEER_CLOSED;
-        struct source data = rx_data_source(channel);
-        zcb_error error = wait_any(&data, 1, channel->peer, &rx->spin, wait);
+        zcb_error error = channel_wait(channel, rx_data_source(channel), &rx->spin, wait);
         if (error)
             return error;
     }
@@ -234,7 +233,7 @@ zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t 
     if (!now->active || now->leased || bytes > now->message.bytes - now->read)
         return ZCB_ERR_INVALID;
     struct pace pace;
-    pace_init(&pace, wait);
+    channel_pace_init(&pace, wait);
     while (bytes > 0) {
         zcb_error error = pace_check(&pace);
         if (!error && now->left == 0)
@@ -257,13 +256,13 @@ zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t 
     return ZCB_OK;
 }
 
-zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes,
+zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
                            const zcb_wait *wait)
 {
-    size_t done = 0;
+    size_t unasked = 0;
     if (!channel_owned(channel))
         return ZCB_ERR_FORKED;
-    return rx_read(channel, destination, bytes, &done, wait);
+    return rx_read(channel, destination, bytes, done ? done : &unasked, wait);
 }
 
 zcb_error zcb_receive_end(zcb_channel *channel)

@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "channel.h"
+#include "block.h"
 
 #define RING_MASK (RING_ENTRIES - 1)
 #define DESCRIPTORS_PER_PAGE (PLAT_PAGE_BYTES / sizeof(struct descriptor))
@@ -33,9 +33,10 @@ static zcb_error ring_room(zcb_channel *channel, uint32_t *room)
     return ZCB_OK;
 }
 
-static zcb_error collect_returns(zcb_channel *channel)
+zcb_error tx_collect(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
+    blocks_collect(tx);
     uint64_t returned = atomic_load_explicit(&tx->control->returned, memory_order_acquire);
     if (returned < tx->returned || returned - tx->returned > BLOCKS)
         return channel_fail(channel);
@@ -60,7 +61,8 @@ static bool consumer_dropped(const struct producer *tx)
     return tx->now.begun && atomic_load(&tx->control->dropped) == tx->now.number + 1;
 }
 
-static zcb_error sending_state(zcb_channel *channel)
+/* Why nothing more can be sent, or ZCB_OK. */
+zcb_error tx_state(zcb_channel *channel)
 {
     zcb_error error = channel_state(channel);
     if (!error && atomic_load(&channel->tx.control->consumer_closed))
@@ -72,7 +74,8 @@ static bool room_ready(void *arg)
 {
     zcb_channel *channel = arg;
     struct producer *tx = &channel->tx;
-    if (atomic_load(&tx->control->returned) != tx->returned || sending_state(channel))
+    if (atomic_load(&tx->control->returned) != tx->returned || atomic_load(&tx->let_go) ||
+        tx_state(channel))
         return true;
     if (tx->now.ring_full && tx->head - atomic_load(&tx->control->tail) < RING_ENTRIES - 1)
         return true;
@@ -87,8 +90,7 @@ struct source tx_room_source(zcb_channel *channel)
 
 static zcb_error wait_for_room(zcb_channel *channel, const zcb_wait *wait)
 {
-    struct source room = tx_room_source(channel);
-    return wait_any(&room, 1, channel->peer, &channel->tx.spin, wait);
+    return channel_wait(channel, tx_room_source(channel), &channel->tx.spin, wait);
 }
 
 /* ---------------------------------------------------------------- publishing */
@@ -145,8 +147,17 @@ static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, 
 static bool worth_streaming(const zcb_channel *channel)
 {
     const struct producer *tx = &channel->tx;
-    return tx->now.message.bytes > 2 * channel->region->geometry.piece_bytes &&
+    return !tx->keep_whole && tx->now.message.bytes > 2 * channel->region->geometry.piece_bytes &&
            atomic_load(&tx->control->wish) == ZCB_WISH_COPY && consumer_waits(tx);
+}
+
+/* Takes in what the consumer has given back. *room: descriptors that can be published. */
+static zcb_error ready_to_send(zcb_channel *channel, uint32_t *room)
+{
+    zcb_error error = tx_state(channel);
+    if (!error)
+        error = tx_collect(channel);
+    return error ? error : ring_room(channel, room);
 }
 
 /* ZCB_ERR_TIMEOUT: neither way is open now. */
@@ -155,11 +166,7 @@ static zcb_error choose_way(zcb_channel *channel)
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
     uint32_t room = 0;
-    zcb_error error = sending_state(channel);
-    if (!error)
-        error = collect_returns(channel);
-    if (!error)
-        error = ring_room(channel, &room);
+    zcb_error error = ready_to_send(channel, &room);
     if (error)
         return error;
     if (now->message.bytes == 0)
@@ -248,13 +255,9 @@ static zcb_error take_piece(zcb_channel *channel, uint32_t *block, const zcb_wai
     struct producer *tx = &channel->tx;
     for (;;) {
         uint32_t room = 0;
-        zcb_error error = sending_state(channel);
+        zcb_error error = ready_to_send(channel, &room);
         if (!error && consumer_dropped(tx))
             error = ZCB_ERR_REFUSED;
-        if (!error)
-            error = collect_returns(channel);
-        if (!error)
-            error = ring_room(channel, &room);
         if (error)
             return error;
         if (room > 0 && frame_take_piece(&tx->frame, block))
@@ -305,7 +308,7 @@ zcb_error tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t
     if (count > now->message.bytes - now->written)
         return ZCB_ERR_INVALID;
     struct pace pace;
-    pace_init(&pace, wait);
+    channel_pace_init(&pace, wait);
     return now->streaming ? write_streaming(channel, bytes, count, written, &pace)
                           : write_whole(channel, bytes, count, written, &pace);
 }
@@ -324,9 +327,35 @@ void tx_abort(zcb_channel *channel)
 
 /* ---------------------------------------------------------------- whole messages */
 
+/* A block of the user's, filled in place: there is nothing to copy. */
+static zcb_error send_block(zcb_channel *channel, const zcb_message *message,
+                            struct zcb_block *block, const zcb_wait *wait)
+{
+    struct producer *tx = &channel->tx;
+    tx->now = (struct sending){.message = *message, .number = tx->ended, .block = NO_BLOCK};
+    zcb_error error;
+    uint32_t room = 0;
+    while (!(error = ready_to_send(channel, &room)) && room == 0)
+        if ((error = wait_for_room(channel, wait)) != ZCB_OK)
+            break;
+    if (error)
+        return error;
+    frame_set_out(&tx->frame, block->block);
+    error = publish(channel, block->block, frame_offset(&tx->frame, block->block), message->bytes,
+                    MARK_WHOLE | MARK_LAST);
+    if (error)
+        (void)frame_give_back(&tx->frame, block->block);
+    else
+        block->sent = true;
+    return error;
+}
+
 zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
                   unsigned count, const zcb_wait *wait)
 {
+    struct zcb_block *block = count == 1 ? blocks_find(&channel->tx, &parts[0]) : NULL;
+    if (block)
+        return send_block(channel, message, block, wait);
     zcb_error error = tx_begin(channel, message, wait);
     for (unsigned i = 0; i < count && !error; i++) {
         size_t written = 0;
@@ -346,11 +375,15 @@ static bool peer_ended(const zcb_channel *channel)
     return channel->peer != PLAT_NO_HANDLE && plat_wait(&channel->peer, 1, 0, &ready) == ZCB_OK;
 }
 
+static bool is_sendable(const zcb_channel *channel, const zcb_message *message)
+{
+    return channel && message && message->kind != 0 && message->bytes <= SIZE_MAX;
+}
+
 zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void *payload,
                    const zcb_wait *wait)
 {
-    if (!channel || !message || message->kind == 0 || (message->bytes > 0 && !payload) ||
-        message->bytes > SIZE_MAX)
+    if (!is_sendable(channel, message) || (message->bytes > 0 && !payload))
         return ZCB_ERR_INVALID;
     zcb_error error = channel_take_turn(channel, &channel->tx.turn, wait);
     if (error)
@@ -359,4 +392,44 @@ zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void 
     error = peer_ended(channel) ? ZCB_ERR_PEER_GONE : tx_send(channel, message, &part, 1, wait);
     turn_give(&channel->tx.turn);
     return error;
+}
+
+zcb_error zcb_send_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait)
+{
+    if (!is_sendable(channel, message))
+        return ZCB_ERR_INVALID;
+    zcb_error error = channel_take_turn(channel, &channel->tx.turn, wait);
+    if (error)
+        return error;
+    error = peer_ended(channel) ? ZCB_ERR_PEER_GONE : tx_begin(channel, message, wait);
+    if (error)
+        turn_give(&channel->tx.turn);
+    return error;
+}
+
+zcb_error zcb_send_write(zcb_channel *channel, const void *data, size_t bytes, size_t *done,
+                         const zcb_wait *wait)
+{
+    if (!channel_owned(channel))
+        return ZCB_ERR_FORKED;
+    return tx_write(channel, data, bytes, done, wait);
+}
+
+zcb_error zcb_send_end(zcb_channel *channel)
+{
+    if (!channel_owned(channel))
+        return ZCB_ERR_FORKED;
+    const struct sending *now = &channel->tx.now;
+    if (now->published != now->message.bytes)
+        return ZCB_ERR_INVALID;
+    turn_give(&channel->tx.turn);
+    return ZCB_OK;
+}
+
+void zcb_send_drop(zcb_channel *channel)
+{
+    if (!channel_owned(channel))
+        return;
+    tx_abort(channel);
+    turn_give(&channel->tx.turn);
 }

@@ -113,7 +113,7 @@ static zcb_error send_record(plat_handle link, struct link_record record,
 static zcb_error open_channel(zcb_session *session, uint32_t number, uint64_t frame_bytes,
                               uint64_t window_bytes, zcb_channel **channel)
 {
-    zcb_channel_options options = {frame_bytes, window_bytes};
+    zcb_channel_options options = {.frame_bytes = frame_bytes, .window_bytes = window_bytes};
     zcb_error error = channel_open(&options, PLAT_NO_HANDLE, channel);
     if (error)
         return error;

@@ -8,6 +8,7 @@
 #define SPIN_MIN_NS 1000
 #define SPIN_LOOKS 32 /* looks between two readings of the clock */
 #define PACE_NS 20000000
+#define STEPS_UNWATCHED 4 /* what is done soon is not worth a hand-over */
 
 zcb_error zcb_cancel_create(zcb_cancel **cancel)
 {
@@ -217,13 +218,16 @@ zcb_error wait_any(const struct source *sources, unsigned count, plat_handle pee
 
 void pace_init(struct pace *pace, const zcb_wait *wait)
 {
-    pace->wait = wait;
-    pace->next_ns =
-        wait && (wait->interrupted || wait->cancel) ? plat_now_ns() + PACE_NS : ZCB_NEVER;
+    *pace = (struct pace){.wait = wait, .next_ns = ZCB_NEVER};
+    if (wait && (wait->interrupted || wait->cancel))
+        pace->next_ns = plat_now_ns() + PACE_NS;
 }
 
 zcb_error pace_check(struct pace *pace)
 {
+    if (pace->watched.ready && ++pace->steps > STEPS_UNWATCHED &&
+        pace->watched.ready(pace->watched.arg))
+        return ZCB_ERR_WATCHED;
     if (pace->next_ns == ZCB_NEVER)
         return ZCB_OK;
     if (cancelled(pace->wait))

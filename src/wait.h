@@ -51,14 +51,16 @@ static inline int64_t wait_deadline(const zcb_wait *wait)
     return wait ? wait->deadline_ns : ZCB_NEVER;
 }
 
-/* Asks `interrupted` now and then while bytes are copied. */
+/* Asks `interrupted` now and then while bytes are copied, and minds what is watched. */
 struct pace {
     const zcb_wait *wait;
     int64_t next_ns;
+    struct source watched; /* or no `ready` */
+    unsigned steps;
 };
 
 void pace_init(struct pace *pace, const zcb_wait *wait);
-/* ZCB_ERR_INTERRUPTED or _CANCELLED when the copying is to end. */
+/* ZCB_ERR_INTERRUPTED, _CANCELLED or _WATCHED when the copying is to end. */
 zcb_error pace_check(struct pace *pace);
 
 #endif

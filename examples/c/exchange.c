@@ -82,7 +82,7 @@ static int receive_from_powershell(zcb_session *session, zcb_bridge *bridge, uns
         zcb_receive_drop(channel);
         return fail("receive", ZCB_ERR_INVALID, "not what was sent");
     }
-    error = zcb_receive_read(channel, data, SIZE_BYTES, NULL);
+    error = zcb_receive_read(channel, data, SIZE_BYTES, NULL, NULL);
     if (error) {
         zcb_receive_drop(channel);
         return fail("receive", error, "");

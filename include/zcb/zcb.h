@@ -72,7 +72,8 @@ ZCB_API const char *zcb_version(void);
     X(16, ERR_START, "the engine did not start")                                                   \
     X(17, ERR_REFUSED, "the posted receive that was to take the message has failed")               \
     X(18, ERR_TOO_LATE, "too late: it is already under way")                                       \
-    X(19, ERR_SYSTEM, "the operating system refused a call")
+    X(19, ERR_SYSTEM, "the operating system refused a call")                                     \
+    X(20, ERR_WATCHED, "something came on the channel that was watched meanwhile")
 
 typedef enum zcb_error {
 #define ZCB_ERROR_ENUM(code, name, text) ZCB_##name = code,
@@ -104,6 +105,8 @@ ZCB_API void zcb_cancel_set(zcb_cancel *cancel);
 ZCB_API void zcb_cancel_reset(zcb_cancel *cancel);
 ZCB_API void zcb_cancel_free(zcb_cancel *cancel);
 
+typedef struct zcb_channel zcb_channel;
+
 /* How long a call may wait, and what else ends it. */
 typedef struct zcb_wait {
     int64_t
@@ -113,6 +116,9 @@ typedef struct zcb_wait {
      * call return ZCB_ERR_INTERRUPTED. NULL: signals are ignored. Called on the waiting thread. */
     int (*interrupted)(void *arg);
     void *arg;
+    /* May be NULL. The call ends with ZCB_ERR_WATCHED when it would have to wait, or go on copying for
+     * long, and something is to be received on this channel: for a thread that serves both. */
+    zcb_channel *watch;
 } zcb_wait;
 
 /* Nanoseconds of a monotonic clock. */
@@ -132,8 +138,6 @@ ZCB_API void zcb_advise_huge(void *memory, size_t bytes);
  * receives on the other. A message has a kind, an id and a payload of any length: frame_bytes bounds
  * the memory and the largest lease, not the largest message.
  */
-typedef struct zcb_channel zcb_channel;
-
 typedef enum zcb_kind {
     ZCB_KIND_BYTES = 1,  /* arrives as byte[] or bytes */
     ZCB_KIND_CLIXML = 2, /* UTF-8 text of a serialized PowerShell object */
@@ -151,7 +155,12 @@ typedef struct zcb_message {
 typedef struct zcb_channel_options {
     uint64_t frame_bytes;  /* each direction: the most that can be queued or leased; 0: 64 MiB */
     uint64_t window_bytes; /* each direction: what streaming goes through; 0: 4 MiB */
+    /* For zcb_bridge_open: what scripts in the engine find the channel by (New-ZeroCopyLease). Up to
+     * ZCB_MAX_LABEL_BYTES of UTF-8; NULL: none. */
+    const char *label;
 } zcb_channel_options;
+
+#define ZCB_MAX_LABEL_BYTES 127
 
 #define ZCB_MIN_FRAME_BYTES (UINT64_C(1) << 16)
 #define ZCB_MAX_FRAME_BYTES (UINT64_C(1) << 40)
@@ -178,6 +187,35 @@ ZCB_API uint64_t zcb_channel_frame_bytes(const zcb_channel *channel);
 ZCB_API zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void *payload,
                            const zcb_wait *wait);
 
+/* The same in steps, for a sender that has other things to do meanwhile: takes the sending turn until
+ * zcb_send_end or _drop. Errors as zcb_send; after one, nothing is begun. */
+ZCB_API zcb_error zcb_send_begin(zcb_channel *channel, const zcb_message *message,
+                                 const zcb_wait *wait);
+/* Copies the next `bytes` of the message; *done counts up by what was copied, on errors too. After
+ * ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED and _WATCHED go on with the rest, on any thread; after
+ * others call zcb_send_drop. ZCB_ERR_INVALID beyond the end. */
+ZCB_API zcb_error zcb_send_write(zcb_channel *channel, const void *data, size_t bytes, size_t *done,
+                                 const zcb_wait *wait);
+/* Ends the turn of a message that is complete. ZCB_ERR_INVALID when it is not. */
+ZCB_API zcb_error zcb_send_end(zcb_channel *channel);
+/* Ends the turn and withdraws the message: its receiver never sees it, or discards what it has seen. */
+ZCB_API void zcb_send_drop(zcb_channel *channel);
+
+/* Memory of the frame to be filled in place and sent without a copy. */
+typedef struct zcb_block zcb_block;
+
+/* Takes a block of `bytes` (> 0) of the frame, waiting until there is room. A zcb_send or
+ * zcb_bridge_send on the same channel whose payload begins where the block does, and is not longer, sends
+ * the block itself, once; the receiver then sees what is written there, so write no more.
+ * ZCB_ERR_TOO_LARGE: more than the frame holds. ZCB_ERR_NO_MEMORY, and the errors of a wait. */
+ZCB_API zcb_error zcb_block_allocate(zcb_channel *channel, uint64_t bytes, zcb_block **block,
+                                     const zcb_wait *wait);
+ZCB_API void *zcb_block_data(const zcb_block *block);
+ZCB_API uint64_t zcb_block_bytes(const zcb_block *block);
+/* Gives it up, sent or not: the memory is used again once the receiver, too, has given it back. On any
+ * thread, also after the channel is freed; not while a call sends it. */
+ZCB_API void zcb_block_free(zcb_block *block);
+
 /* What the receiver will do with a message; the sender chooses the way by it. */
 typedef enum zcb_wish {
     ZCB_WISH_COPY = 1, /* copy it out */
@@ -191,10 +229,12 @@ typedef enum zcb_wish {
  * when all that was sent has been received), _PROTOCOL. */
 ZCB_API zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *message,
                                     const zcb_wait *wait);
-/* Copies the next `bytes` of the message. All of it or an error; after any error call
- * zcb_receive_drop. ZCB_ERR_ABORTED when the sender gave up; ZCB_ERR_INVALID beyond the end. */
+/* Copies the next `bytes` of the message. *done (may be NULL) counts up by what was copied, on errors
+ * too. After ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED and _WATCHED go on with the rest, on any thread,
+ * or call zcb_receive_drop as after every other error. ZCB_ERR_ABORTED when the sender gave up;
+ * ZCB_ERR_INVALID beyond the end. */
 ZCB_API zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes,
-                                   const zcb_wait *wait);
+                                   size_t *done, const zcb_wait *wait);
 /* The message is done with. ZCB_ERR_INVALID when bytes are left that were neither read nor leased. */
 ZCB_API zcb_error zcb_receive_end(zcb_channel *channel);
 /* Ends the turn and discards what is left of the message, now or as it arrives. Never waits. */
@@ -270,7 +310,8 @@ typedef enum zcb_op {
 typedef enum zcb_command_flags {
     ZCB_COMMAND_LOCAL_SCOPE = 1, /* RUN: in a child scope, where PowerShell compiles loops well */
     ZCB_COMMAND_TAKE_QUEUED = 2, /* RECEIVE: takes the oldest message that was sent with id 0 */
-    ZCB_COMMAND_NOTIFY = 4       /* its result may be had from zcb_session_next */
+    ZCB_COMMAND_NOTIFY = 4,      /* its result may be had from zcb_session_next */
+    ZCB_COMMAND_LEASE = 8        /* RECEIVE: the variable is to hold the message in place, no byte[] */
 } zcb_command_flags;
 
 typedef struct zcb_command {
@@ -367,7 +408,7 @@ ZCB_API void zcb_bridge_free(zcb_bridge *bridge);
 ZCB_API zcb_channel *zcb_bridge_channel(zcb_bridge *bridge);
 
 /* Posts a receive: the next message goes into the variable that target names ("$x", "$h.key"). Flags:
- * ZCB_COMMAND_NOTIFY. The id is that of zcb_session_wait. Errors as zcb_session_submit; ZCB_ERR_INVALID
+ * ZCB_COMMAND_NOTIFY, ZCB_COMMAND_LEASE. The id is that of zcb_session_wait. Errors as zcb_session_submit; ZCB_ERR_INVALID
  * for a target that cannot be one (it starts with neither `$` nor `[`, or holds a NUL). */
 ZCB_API zcb_error zcb_bridge_post_receive(zcb_bridge *bridge, const char *target,
                                           size_t target_bytes, uint32_t flags, int64_t timeout_ms,
@@ -379,7 +420,8 @@ ZCB_API zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expressio
                                        int64_t timeout_ms, uint64_t *id, const zcb_wait *wait);
 /* Sends to the first posted receive, or queues for the next one. As zcb_send, and ZCB_ERR_REFUSED when
  * the posted receive that it belongs to is known to have failed: *refused_by (may be NULL) is its id,
- * nothing was sent, and the next call sends to the next one. */
+ * nothing was sent, and the next call sends to the next one. ZCB_ERR_TOO_LARGE: the posted receive is to
+ * hold the message in place, and the frame is smaller; nothing was sent, the receive goes on waiting. */
 ZCB_API zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data,
                                   uint64_t bytes, uint64_t *refused_by, const zcb_wait *wait);
 /* As zcb_receive_begin. An error message is given like any other (kind ZCB_KIND_ERROR, text as payload)
@@ -427,6 +469,10 @@ ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64
 /* The channel with this number, opened at first use. Each call gives a reference that zcb_channel_free
  * gives up. ZCB_ERR_NOT_FOUND when it is not or no longer there, _NO_MEMORY, _NO_HANDLES, _PROTOCOL. */
 ZCB_API zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **channel);
+/* The number of the newest channel with this label. ZCB_ERR_NOT_FOUND, _PROTOCOL. */
+ZCB_API zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number);
+/* The channel on which commands come, for zcb_wait.watch. It is the agent's. */
+ZCB_API zcb_channel *zcb_agent_commands(zcb_agent *agent);
 /* Forgets the channel with this number: later zcb_agent_channel calls say ZCB_ERR_NOT_FOUND. */
 ZCB_API void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number);
 /* What was written to the process's own standard output (1) or standard error (2) and not read yet: up to

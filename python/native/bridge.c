@@ -303,7 +303,7 @@ static zcb_error read_and_end(BridgeObject *self, void *destination, uint64_t by
     zcb_channel *channel = zcb_bridge_channel(self->bridge);
     zcb_error error = ZCB_OK;
     if (bytes > 0)
-        error = zcb_receive_read(channel, destination, (size_t)bytes, &wait->wait);
+        error = zcb_receive_read(channel, destination, (size_t)bytes, NULL, &wait->wait);
     if (!error)
         return zcb_receive_end(channel);
     zcb_receive_drop(channel);

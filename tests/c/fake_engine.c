@@ -377,7 +377,7 @@ static void take_in(struct bridge *bridge, const zcb_message *message, struct po
     if (!post || strcmp(post->text, "$drop") == 0)
         error = ZCB_ERR_REFUSED;
     else
-        error = zcb_receive_read(bridge->channel, bytes, (size_t)message->bytes, NULL);
+        error = zcb_receive_read(bridge->channel, bytes, (size_t)message->bytes, NULL, NULL);
     if (error)
         zcb_receive_drop(bridge->channel);
     else

@@ -37,7 +37,7 @@ static void send_channel(plat_handle link, uint32_t number, zcb_channel *channel
 
 static zcb_channel *open_channel(void)
 {
-    zcb_channel_options options = {MIB, MIB};
+    zcb_channel_options options = {.frame_bytes = MIB, .window_bytes = MIB};
     zcb_channel *channel;
     assert_ok(channel_open(&options, PLAT_NO_HANDLE, &channel));
     return channel;
@@ -320,7 +320,7 @@ static void replies_carry_every_field(void **state)
         char texts[3 + ZCB_FIELDS];
     } reply;
     assert_int_equal(message.bytes, sizeof(reply.wire) + sizeof(reply.texts));
-    assert_ok(zcb_receive_read(program->commands, &reply, (size_t)message.bytes, NULL));
+    assert_ok(zcb_receive_read(program->commands, &reply, (size_t)message.bytes, NULL, NULL));
     assert_ok(zcb_receive_end(program->commands));
     assert_int_equal(reply.wire.status, ZCB_STATUS_DONE);
     assert_true(reply.wire.success && reply.wire.refused);
@@ -381,7 +381,7 @@ static void a_bridges_channel_is_there_when_it_is_asked_for(void **state)
     assert_ok(zcb_send(first, &message, "abc", NULL));
     char got[3];
     assert_ok(zcb_receive_begin(ours, ZCB_WISH_COPY, &message, NULL));
-    assert_ok(zcb_receive_read(ours, got, 3, NULL));
+    assert_ok(zcb_receive_read(ours, got, 3, NULL, NULL));
     assert_ok(zcb_receive_end(ours));
     assert_memory_equal(got, "abc", 3);
     zcb_agent_forget_channel(program->agent, 2);

@@ -15,7 +15,7 @@ struct fixture {
 
 static zcb_bridge *open_bridge(zcb_session *session)
 {
-    zcb_channel_options options = {FRAME, WINDOW};
+    zcb_channel_options options = {.frame_bytes = FRAME, .window_bytes = WINDOW};
     zcb_bridge *bridge;
     zcb_detail why;
     if (zcb_bridge_open(session, &options, &bridge, &why))
@@ -115,7 +115,7 @@ static bool receive_right(zcb_bridge *bridge, zcb_message *message)
     if (zcb_bridge_receive_begin(bridge, ZCB_WISH_COPY, message, &wait))
         return false;
     unsigned char *bytes = malloc((size_t)message->bytes + 1);
-    bool right = zcb_receive_read(channel, bytes, (size_t)message->bytes, &wait) == ZCB_OK &&
+    bool right = zcb_receive_read(channel, bytes, (size_t)message->bytes, NULL, &wait) == ZCB_OK &&
                  is_filled(bytes, (size_t)message->bytes, message->bytes);
     free(bytes);
     if (!right)
@@ -199,7 +199,7 @@ static void senseless_arguments_are_refused(void **state)
     zcb_bridge_seen(NULL, 1);
     zcb_bridge_free(NULL);
     zcb_bridge_close(NULL);
-    zcb_channel_options options = {1, 0};
+    zcb_channel_options options = {.frame_bytes = 1, .window_bytes = 0};
     zcb_bridge *bridge;
     zcb_detail why;
     assert_int_equal(zcb_bridge_open(f->session, &options, &bridge, &why), ZCB_ERR_INVALID);
@@ -607,7 +607,7 @@ static void bridges_that_come_and_go_leave_nothing_behind(void **state)
     unsigned ours = open_descriptors();
     int64_t engines = number_of(f->session, "descriptors");
     for (int i = 0; i < 300; i++) {
-        zcb_channel_options options = {0, 0};
+        zcb_channel_options options = {.frame_bytes = 0, .window_bytes = 0};
         zcb_bridge *bridge;
         uint64_t id;
         zcb_wait wait = patience();

@@ -17,7 +17,7 @@ struct pair {
 static int set_up(void **state)
 {
     static struct pair pair;
-    zcb_channel_options options = {FRAME, WINDOW};
+    zcb_channel_options options = {.frame_bytes = FRAME, .window_bytes = WINDOW};
     assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
     assert_int_equal(pair.a->region->geometry.piece_bytes, PIECE);
     *state = &pair;
@@ -61,7 +61,7 @@ static bool is_message(const zcb_message *message, const void *payload)
 static bool finish_by_copy(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait)
 {
     unsigned char *payload = malloc((size_t)message->bytes + 1);
-    zcb_error error = zcb_receive_read(channel, payload, (size_t)message->bytes, wait);
+    zcb_error error = zcb_receive_read(channel, payload, (size_t)message->bytes, NULL, wait);
     bool right = !error && is_message(message, payload);
     free(payload);
     if (error)
@@ -236,11 +236,11 @@ static void a_message_can_be_read_in_parts_of_any_length(void **state)
     while (at < LONGEST) {
         uint64_t part = next_random(&seed) % (2 * PIECE);
         part = part < LONGEST - at ? part : LONGEST - at;
-        assert_ok(zcb_receive_read(pair->b, payload + at, (size_t)part, &call.wait));
+        assert_ok(zcb_receive_read(pair->b, payload + at, (size_t)part, NULL, &call.wait));
         at += part;
     }
     assert_true(is_message(&message, payload));
-    assert_int_equal(zcb_receive_read(pair->b, payload, 1, NULL), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_receive_read(pair->b, payload, 1, NULL, NULL), ZCB_ERR_INVALID);
     assert_ok(zcb_receive_end(pair->b));
     join_thread(sender);
     free(payload);
@@ -253,10 +253,10 @@ static void bytes_that_were_not_read_keep_the_turn(void **state)
     unsigned char byte;
     assert_ok(send_filled(pair->a, 1, 2, NULL));
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
-    assert_ok(zcb_receive_read(pair->b, &byte, 1, NULL));
+    assert_ok(zcb_receive_read(pair->b, &byte, 1, NULL, NULL));
     assert_int_equal(zcb_receive_end(pair->b), ZCB_ERR_INVALID);
-    assert_int_equal(zcb_receive_read(pair->b, &byte, 2, NULL), ZCB_ERR_INVALID);
-    assert_ok(zcb_receive_read(pair->b, &byte, 1, NULL));
+    assert_int_equal(zcb_receive_read(pair->b, &byte, 2, NULL, NULL), ZCB_ERR_INVALID);
+    assert_ok(zcb_receive_read(pair->b, &byte, 1, NULL, NULL));
     assert_ok(zcb_receive_end(pair->b));
     assert_int_equal(zcb_receive_end(pair->b), ZCB_ERR_INVALID);
 }
@@ -265,9 +265,9 @@ static void nonsense_arguments_are_refused(void **state)
 {
     struct pair *pair = *state;
     zcb_channel *a, *b;
-    zcb_channel_options options = {ZCB_MIN_FRAME_BYTES - 1, 0};
+    zcb_channel_options options = {.frame_bytes = ZCB_MIN_FRAME_BYTES - 1, .window_bytes = 0};
     assert_int_equal(zcb_channel_pair(&options, &a, &b), ZCB_ERR_INVALID);
-    options = (zcb_channel_options){0, ZCB_MAX_WINDOW_BYTES + 1};
+    options = (zcb_channel_options){.frame_bytes = 0, .window_bytes = ZCB_MAX_WINDOW_BYTES + 1};
     assert_int_equal(zcb_channel_pair(&options, &a, &b), ZCB_ERR_INVALID);
     assert_int_equal(zcb_channel_pair(NULL, NULL, &b), ZCB_ERR_INVALID);
     zcb_message message = {.kind = 0};
@@ -480,11 +480,11 @@ static void a_lease_is_taken_once_and_before_reading(void **state)
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
     assert_ok(zcb_receive_lease(pair->b, &lease, NULL));
     assert_int_equal(zcb_receive_lease(pair->b, &second, NULL), ZCB_ERR_INVALID);
-    assert_int_equal(zcb_receive_read(pair->b, &byte, 1, NULL), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_receive_read(pair->b, &byte, 1, NULL, NULL), ZCB_ERR_INVALID);
     zcb_receive_drop(pair->b); /* the lease stays */
     assert_true(is_message(&message, zcb_lease_data(lease)));
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
-    assert_ok(zcb_receive_read(pair->b, &byte, 1, NULL));
+    assert_ok(zcb_receive_read(pair->b, &byte, 1, NULL, NULL));
     assert_int_equal(zcb_receive_lease(pair->b, &second, NULL), ZCB_ERR_INVALID);
     zcb_receive_drop(pair->b);
     zcb_lease_free(lease);
@@ -546,7 +546,7 @@ static void dropping_half_way_tells_the_sender(void **state)
         unsigned char some[100];
         assert_ok(zcb_receive_begin(pair->b, i % 2 ? ZCB_WISH_COPY : ZCB_WISH_LEASE, &message,
                                     &call.wait));
-        assert_ok(zcb_receive_read(pair->b, some, (size_t)i, &call.wait));
+        assert_ok(zcb_receive_read(pair->b, some, (size_t)i, NULL, &call.wait));
         zcb_receive_drop(pair->b);
         join_thread(sender);
         assert_int_equal(call.error, ZCB_ERR_REFUSED);
@@ -575,7 +575,7 @@ static void dropping_a_whole_message_that_still_arrives_tells_the_sender(void **
         size_t written = 0;
         send_a_part(pair, 1, payload, FRAME / 2);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
-        assert_ok(zcb_receive_read(pair->b, some, i == 0 ? 0 : sizeof(some), NULL));
+        assert_ok(zcb_receive_read(pair->b, some, i == 0 ? 0 : sizeof(some), NULL, NULL));
         zcb_receive_drop(pair->b);
         zcb_error error = tx_write(pair->a, payload + FRAME / 2, FRAME / 2, &written, NULL);
         assert_int_equal(error, ZCB_ERR_REFUSED);
@@ -616,7 +616,7 @@ static pthread_t start_stuck_sender(struct pair *pair, struct call *call, size_t
     unsigned char *some = malloc(taken);
     pthread_t sender = start_thread(run_send, call);
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &call->message, &wait));
-    assert_ok(zcb_receive_read(pair->b, some, taken, &wait));
+    assert_ok(zcb_receive_read(pair->b, some, taken, NULL, &wait));
     await_asleep(sender_asleep(pair->a));
     free(some);
     return sender;
@@ -626,7 +626,7 @@ static void assert_aborted(struct pair *pair)
 {
     unsigned char *rest = malloc(LONGEST);
     zcb_wait wait = patience();
-    assert_int_equal(zcb_receive_read(pair->b, rest, LONGEST - 100, &wait), ZCB_ERR_ABORTED);
+    assert_int_equal(zcb_receive_read(pair->b, rest, LONGEST - 100, NULL, &wait), ZCB_ERR_ABORTED);
     zcb_receive_drop(pair->b);
     free(rest);
     assert_works(pair);
@@ -706,7 +706,7 @@ static void a_whole_message_that_is_given_up_half_way_is_aborted(void **state)
         tx_abort(pair->a);
         turn_give(&pair->a->tx.turn);
         zcb_error error = held ? zcb_receive_lease(pair->b, &lease, &wait)
-                               : zcb_receive_read(pair->b, payload, FRAME, &wait);
+                               : zcb_receive_read(pair->b, payload, FRAME, NULL, &wait);
         assert_int_equal(error, ZCB_ERR_ABORTED);
         zcb_receive_drop(pair->b);
         assert_works(pair);
@@ -723,7 +723,7 @@ static void a_read_that_times_out_and_drops_leaves_the_channel_working(void **st
     zcb_wait at_once = {0};
     send_a_part(pair, 1, payload, FRAME / 2);
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
-    assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, &at_once), ZCB_ERR_TIMEOUT);
     zcb_receive_drop(pair->b);
     assert_int_equal(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, &at_once),
                      ZCB_ERR_TIMEOUT);
@@ -754,7 +754,7 @@ static void an_abort_needs_no_memory(void **state)
         memory->handle = handle;
         turn_give(&pair->a->tx.turn);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
-        assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL), ZCB_ERR_ABORTED);
+        assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, NULL), ZCB_ERR_ABORTED);
         zcb_receive_drop(pair->b);
     }
     plat_close(no_file);
@@ -780,7 +780,7 @@ static void a_full_ring_leaves_room_for_the_end_of_a_message(void **state)
             tx_abort(pair->a);
         turn_give(&pair->a->tx.turn);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, &wait));
-        assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, &wait),
+        assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, &wait),
                          ended ? ZCB_OK : ZCB_ERR_ABORTED);
         if (ended)
             assert_ok(zcb_receive_end(pair->b));
@@ -814,7 +814,7 @@ static void closing_ends_the_waits_of_both_sides(void **state)
     (void)state;
     for (int by_receiver = 0; by_receiver < 2; by_receiver++) {
         struct pair pair;
-        zcb_channel_options options = {FRAME, WINDOW};
+        zcb_channel_options options = {.frame_bytes = FRAME, .window_bytes = WINDOW};
         assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
         /* a sends and b receives; b's own sending direction is full as well. */
         assert_ok(send_filled(pair.b, 1, FRAME, NULL));
@@ -872,7 +872,7 @@ static void a_receiver_half_way_learns_of_the_close(void **state)
     send_a_part(pair, 1, payload, FRAME / 2);
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
     zcb_channel_close(pair->a);
-    assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL), ZCB_ERR_PEER_CLOSED);
+    assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, NULL), ZCB_ERR_PEER_CLOSED);
     zcb_receive_drop(pair->b);
     assert_int_equal(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL),
                      ZCB_ERR_PEER_CLOSED);
@@ -902,7 +902,7 @@ static void a_close_is_never_missed(void **state)
     (void)state;
     for (int i = 0; i < 300; i++) {
         struct pair pair;
-        zcb_channel_options options = {ZCB_MIN_FRAME_BYTES, ZCB_MIN_WINDOW_BYTES};
+        zcb_channel_options options = {.frame_bytes = ZCB_MIN_FRAME_BYTES, .window_bytes = ZCB_MIN_WINDOW_BYTES};
         assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
         struct call receive = {.channel = pair.b, .wait = patience()};
         struct call send = {
@@ -1033,7 +1033,7 @@ static void a_receiver_that_drops_at_any_moment_breaks_nothing(void **state)
         assert_ok(zcb_receive_begin(pair->b, i % 2 ? ZCB_WISH_COPY : ZCB_WISH_LEASE, &call.message,
                                     NULL));
         uint64_t some = next_random(&seed) % (call.bytes + 1);
-        assert_ok(zcb_receive_read(pair->b, payload, (size_t)some, &call.wait));
+        assert_ok(zcb_receive_read(pair->b, payload, (size_t)some, NULL, &call.wait));
         zcb_receive_drop(pair->b);
         join_thread(sender);
         assert_true(call.error == ZCB_OK || call.error == ZCB_ERR_REFUSED);
@@ -1096,7 +1096,7 @@ static void counts_say_what_is_there_to_be_received(void **state)
     turn_give(&pair->a->tx.turn);
     assert_counts(pair->b, 2, 2); /* a message that was given up is none */
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
-    assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL), ZCB_ERR_ABORTED);
+    assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, NULL), ZCB_ERR_ABORTED);
     zcb_receive_drop(pair->b);
     assert_counts(pair->b, 2, 2);
     free(payload);
@@ -1109,7 +1109,7 @@ static bool child_is_kept_out(struct pair *pair, zcb_lease *lease)
     unsigned char byte;
     bool out = zcb_send(pair->a, &message, NULL, NULL) == ZCB_ERR_FORKED &&
                zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL) == ZCB_ERR_FORKED &&
-               zcb_receive_read(pair->b, &byte, 1, NULL) == ZCB_ERR_FORKED &&
+               zcb_receive_read(pair->b, &byte, 1, NULL, NULL) == ZCB_ERR_FORKED &&
                zcb_receive_lease(pair->b, &second, NULL) == ZCB_ERR_FORKED &&
                zcb_receive_end(pair->b) == ZCB_ERR_FORKED;
     zcb_receive_drop(pair->b);
@@ -1137,7 +1137,7 @@ static void a_forked_child_is_kept_out_and_the_parent_goes_on(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     assert_ok(send_filled(pair->a, 3, 10, NULL)); /* not where the two messages lie */
-    assert_ok(zcb_receive_read(pair->b, bytes, 10, NULL));
+    assert_ok(zcb_receive_read(pair->b, bytes, 10, NULL, NULL));
     assert_true(is_message(&message, bytes));
     assert_ok(zcb_receive_end(pair->b));
     assert_true(is_message(&held, zcb_lease_data(lease)));

@@ -16,7 +16,7 @@ static void every_error_has_its_name_and_text(void **state)
     assert_string_equal(zcb_error_name(ZCB_OK), "ZCB_OK");
     assert_string_equal(zcb_error_name(ZCB_ERR_TIMEOUT), "ZCB_ERR_TIMEOUT");
     assert_string_equal(zcb_error_text(ZCB_ERR_TOO_LARGE), "data exceeds frame size");
-    for (int code = ZCB_OK; code <= ZCB_ERR_SYSTEM; code++) {
+    for (int code = ZCB_OK; code <= ZCB_ERR_WATCHED; code++) {
         assert_string_not_equal(zcb_error_name((zcb_error)code), "ZCB_ERR_UNKNOWN");
         assert_string_not_equal(zcb_error_text((zcb_error)code), "unknown error");
     }

@@ -24,7 +24,7 @@ struct pair {
 static struct pair make_pair(void)
 {
     struct pair pair = {0};
-    zcb_channel_options options = {FRAME, WINDOW};
+    zcb_channel_options options = {.frame_bytes = FRAME, .window_bytes = WINDOW};
     assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
     size_t ring_at = (size_t)pair.a->region->geometry.ring_at[1];
     assert_ok(plat_memory_commit(&pair.a->region->memory, ring_at, RING_BYTES));
@@ -182,7 +182,7 @@ static zcb_error go_on(zcb_channel *channel, enum way way)
     if (way == BY_LEASE)
         error = zcb_receive_lease(channel, &lease, &at_once);
     if (way == BY_READ || error == ZCB_ERR_TOO_LARGE)
-        error = zcb_receive_read(channel, bytes, way == BY_DROP ? 0 : sizeof(bytes), &at_once);
+        error = zcb_receive_read(channel, bytes, way == BY_DROP ? 0 : sizeof(bytes), NULL, &at_once);
     zcb_receive_drop(channel);
     return error;
 }
@@ -514,7 +514,7 @@ static void receive_somehow(struct pair *pair, uint64_t *seed)
         assert_true(zcb_lease_bytes(lease) <= DATA - (uint64_t)(data - pair->a->rx.data));
     }
     size_t some = (size_t)(next_random(seed) % sizeof(bytes));
-    assert_true(is_documented(zcb_receive_read(pair->a, bytes, some, &at_once)));
+    assert_true(is_documented(zcb_receive_read(pair->a, bytes, some, NULL, &at_once)));
     if (next_random(seed) % 2 || zcb_receive_end(pair->a) != ZCB_OK)
         zcb_receive_drop(pair->a);
     zcb_lease_free(lease);

@@ -13,7 +13,7 @@ internal sealed class Bridge
     {
         _channel = channel;
         Inbox = new Inbox(channel, arrivals, replies);
-        Outbox = new Outbox(channel, replies);
+        Outbox = new Outbox(channel, arrivals, replies);
     }
 
     public Inbox Inbox { get; }

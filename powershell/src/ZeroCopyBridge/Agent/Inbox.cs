@@ -6,9 +6,10 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Agent;
 
 /// <summary>
-/// The receiving side of one bridge. Posted receives wait here, not on the pipeline's thread: a thread of
-/// its own takes their messages in; only a message that is complete already is taken by the pipeline's
-/// thread itself. The program decides which message is for which receive and writes that into it.
+/// The receiving side of one bridge. Posted receives wait here, and one thread at a time takes their
+/// messages in: the pipeline's while it has nothing else to do (<see cref="Serve"/>), which saves two thread
+/// switches; otherwise a thread of the inbox's own, to which a half-received message is handed over. The
+/// program decides which message is for which receive and writes that into it.
 /// </summary>
 internal sealed class Inbox
 {
@@ -16,26 +17,51 @@ internal sealed class Inbox
     private readonly Arrivals _arrivals;
     private readonly Replies _replies;
 
-    // Everything below is under this lock, save the channel's receiving turn, which is _busy's.
+    // Everything below is under this lock, save the message that is being received, which is _server's.
     private readonly object _lock = new();
     private readonly List<PostedReceive> _posted = [];
     private readonly Queue<(ZcbKind Kind, byte[] Payload)> _queued = [];
-    private CancelSource? _wake;
-    private CancelSource? _giveUp;
+    private CancelSource? _wake; // ends a wait of the own thread
     private Thread? _thread;
+    private Server _server;
     private PostedReceive? _receiving;
-    private ZcbMessage? _begun;
     private ulong _lastId;
-    private bool _busy;
     private bool _dropped;
     private ulong _settled; // messages received whose arrival is entered: the channel's count runs ahead of it
     private string? _ended;
+
+    // The message that is being received.
+    private ZcbMessage? _begun;
+    private Step _step;
+    private byte[]? _payload;
+    private nuint _read;
 
     public Inbox(Channel channel, Arrivals arrivals, Replies replies)
     {
         _channel = channel;
         _arrivals = arrivals;
         _replies = replies;
+    }
+
+    /// <summary>Who takes messages in.</summary>
+    private enum Server
+    {
+        None,
+        Pipeline,
+        OwnThread,
+    }
+
+    /// <summary>What has come of <see cref="Serve"/>.</summary>
+    public enum Served
+    {
+        /// <summary>A message was dealt with.</summary>
+        Message,
+
+        /// <summary>Nothing yet, and the pipeline has something else to do first.</summary>
+        Nothing,
+
+        /// <summary>The pipeline is no longer needed here.</summary>
+        Over,
     }
 
     private enum Step
@@ -56,10 +82,10 @@ internal sealed class Inbox
         }
     }
 
-    /// <summary>Posts a receive; its message may be among the arrivals when this returns. The pipeline's thread only.</summary>
-    public void Post(PostedReceive receive)
+    /// <summary>Posts a receive. The pipeline's thread only.</summary>
+    /// <returns>True when the pipeline is to <see cref="Serve"/> this inbox.</returns>
+    public bool Post(PostedReceive receive)
     {
-        bool mine;
         string? ended;
         lock (_lock)
         {
@@ -67,27 +93,85 @@ internal sealed class Inbox
             ended = _ended;
             if (ended is null && receive.TakeQueued && _queued.TryDequeue(out (ZcbKind Kind, byte[] Payload) queued))
             {
-                _arrivals.Add(new Arrival(receive, queued.Kind, queued.Payload), wake: false);
-                return;
+                object payload = receive.Lease && queued.Kind == ZcbKind.Bytes ? Lease.Of(queued.Payload) : queued.Payload;
+                _arrivals.Add(new Arrival(receive, queued.Kind, payload), wake: false);
+                return false;
             }
 
             if (ended is null)
             {
                 _posted.Add(receive);
+                if (_server == Server.None && _channel.TryAddUser())
+                {
+                    _server = Server.Pipeline;
+                }
+
+                Monitor.PulseAll(_lock);
+                return _server == Server.Pipeline;
+            }
+        }
+
+        _replies.FailTransfer(receive.Id, ended, refused: true);
+        return false;
+    }
+
+    /// <summary>
+    /// Takes in one message on the pipeline's thread, or waits for it until a command comes or an arrival wakes
+    /// the pipeline: then what has begun goes on in the own thread.
+    /// </summary>
+    public Served Serve(in ZcbWait untilCommand)
+    {
+        lock (_lock)
+        {
+            if (_server != Server.Pipeline)
+            {
+                return Served.Over;
             }
 
-            mine = ended is null && !_busy;
-            _busy |= mine;
-            Monitor.PulseAll(_lock);
+            if (!CanGoOn())
+            {
+                LeavePipeline();
+                return Served.Over;
+            }
         }
 
-        if (ended is not null)
+        if (TakeOne(in untilCommand))
         {
-            _replies.FailTransfer(receive.Id, ended, refused: true);
+            return Served.Message;
         }
-        else if (mine)
+
+        if (!InMessage)
         {
-            TakeComplete();
+            return Served.Nothing;
+        }
+
+        // Of a message that is there completely the rest is soon copied, and the command would wait for it.
+        (ulong sent, ulong received) = _channel.Counts;
+        if (sent > received && TakeOne(in ZcbWait.Never))
+        {
+            return Served.Message;
+        }
+
+        HandOver();
+        return Served.Over;
+    }
+
+    /// <summary>The pipeline has other things to do: what is left goes on in the own thread.</summary>
+    public void HandOver()
+    {
+        lock (_lock)
+        {
+            if (_server != Server.Pipeline)
+            {
+                return;
+            }
+
+            if (InMessage || (_posted.Count > 0 && _ended is null))
+            {
+                StartThread();
+            }
+
+            LeavePipeline();
         }
     }
 
@@ -99,19 +183,31 @@ internal sealed class Inbox
     {
         lock (_lock)
         {
-            if (_posted.Count == 0 && _receiving is null)
+            if (_posted.Count == 0 && !InMessage)
             {
                 return;
             }
+        }
 
-            ulong sent = _channel.Counts.Sent;
+        ulong sent = _channel.Counts.Sent;
+        if (_server == Server.Pipeline)
+        {
+            while (_settled < sent && CanGoOnNow() && TakeOne(in ZcbWait.Never))
+            {
+            }
+
+            return;
+        }
+
+        lock (_lock)
+        {
             if (_dropped)
             {
                 // The rest of a dropped message goes by inside Begin, where nobody pulses; so end its wait once.
                 _wake?.Set();
             }
 
-            while (_ended is null && (_receiving is not null || CanGoOn()) && _settled < sent)
+            while (_ended is null && CanGoOn() && _settled < sent)
             {
                 Monitor.Wait(_lock);
             }
@@ -126,7 +222,15 @@ internal sealed class Inbox
             if (_receiving?.Id == id)
             {
                 _receiving.Withdrawn = true;
-                _giveUp?.Set();
+                if (_server == Server.Pipeline)
+                {
+                    _arrivals.Wake.Set();
+                }
+                else
+                {
+                    _wake?.Set();
+                }
+
                 return true;
             }
 
@@ -160,8 +264,20 @@ internal sealed class Inbox
         }
     }
 
-    // Under the lock.
-    private bool CanGoOn() => _posted.Count > 0 && (_begun is null || Judge(_begun.Value, out _) != Step.Wait);
+    private bool CanGoOnNow()
+    {
+        lock (_lock)
+        {
+            return CanGoOn();
+        }
+    }
+
+    private bool InMessage => _receiving is not null || _payload is not null;
+
+    // Under the lock: a message that has begun is brought to its end also when the channel is closed.
+    private bool CanGoOn() =>
+        InMessage
+        || (_ended is null && _posted.Count > 0 && (_begun is null || Judge(_begun.Value, out _) != Step.Wait));
 
     // Under the lock: what is to be done with the message at the head of the stream.
     private Step Judge(in ZcbMessage message, out PostedReceive? receive)
@@ -182,38 +298,18 @@ internal sealed class Inbox
         return id <= _lastId ? Step.Discard : Step.Wait;
     }
 
-    /// <summary>On the pipeline's thread: takes what needs no waiting, and leaves the rest to the thread.</summary>
-    private void TakeComplete()
+    // Under the lock.
+    private void LeavePipeline()
     {
-        if (_channel.TryAddUser())
-        {
-            bool more = true;
-            while (more)
-            {
-                (ulong sent, ulong received) = _channel.Counts;
-                more = sent > received && TakeOne(wait: false);
-            }
-
-            _channel.RemoveUser();
-        }
-
-        lock (_lock)
-        {
-            _busy = false;
-            if (_posted.Count > 0 && _ended is null)
-            {
-                StartThread();
-            }
-
-            Monitor.PulseAll(_lock);
-        }
+        _server = Server.None;
+        _channel.RemoveUser();
+        Monitor.PulseAll(_lock);
     }
 
     // Under the lock.
     private void StartThread()
     {
         _wake ??= new CancelSource();
-        _giveUp ??= new CancelSource();
         if (_thread is null && _channel.TryAddUser())
         {
             _thread = new Thread(TakeForEver) { IsBackground = true, Name = "ZeroCopyBridge receiver" };
@@ -223,104 +319,216 @@ internal sealed class Inbox
 
     private void TakeForEver()
     {
+        ZcbWait untilWoken = _wake!.Wait;
         while (WaitForWork())
         {
-            TakeOne(wait: true);
+            if (!TakeOne(in untilWoken))
+            {
+                _wake.Reset();
+            }
+
             lock (_lock)
             {
-                _busy = false;
+                // A message that has begun stays with this thread.
+                _server = InMessage ? Server.OwnThread : Server.None;
+                _settled = _channel.Counts.Received;
                 Monitor.PulseAll(_lock);
             }
         }
 
-        _channel.RemoveUser();
         lock (_lock)
         {
             _wake!.Dispose();
-            _giveUp!.Dispose();
-            (_wake, _giveUp) = (null, null);
+            _wake = null;
         }
+
+        _channel.RemoveUser();
     }
 
     private bool WaitForWork()
     {
         lock (_lock)
         {
-            while (_ended is null && (_busy || !CanGoOn()))
+            while (_server == Server.Pipeline || !CanGoOn())
             {
+                if (_ended is not null)
+                {
+                    return false;
+                }
+
                 Monitor.Wait(_lock);
             }
 
-            _busy = _ended is null;
-            return _busy;
+            _server = Server.OwnThread;
+            return true;
         }
     }
 
-    /// <summary>Deals with the message at the head of the stream; false when nothing could be done.</summary>
-    private bool TakeOne(bool wait)
+    /// <summary>Deals with the message at the head of the stream; false when its wait has ended before.</summary>
+    private bool TakeOne(in ZcbWait wait)
     {
-        if (_begun is null && !Begin(wait ? _wake : null))
+        if (_begun is null && !Begin(in wait))
         {
             return false;
         }
 
         ZcbMessage message = _begun!.Value;
-        Step step;
+        if (!InMessage && !Prepare(in message))
+        {
+            return _begun is null; // discarded; or it waits for its receive
+        }
+
+        return Receive(in message, in wait);
+    }
+
+    private bool Begin(in ZcbWait wait)
+    {
+        ZcbWish wish;
+        lock (_lock)
+        {
+            wish = _posted is [{ Lease: true }, ..] ? ZcbWish.Lease : ZcbWish.Copy;
+        }
+
+        ZcbError error = _channel.Begin(wish, out ZcbMessage message, in wait);
+        if (error == ZcbError.Ok)
+        {
+            lock (_lock)
+            {
+                _begun = message;
+                _dropped = false;
+                _settled = _channel.Counts.Received;
+            }
+
+            return true;
+        }
+
+        if (!error.IsPassing())
+        {
+            End(Explain(error));
+        }
+
+        return false;
+    }
+
+    /// <summary>Finds out whose the message is and makes room for it; false when there is nothing to receive.</summary>
+    private bool Prepare(in ZcbMessage message)
+    {
         PostedReceive? receive;
         lock (_lock)
         {
-            step = Judge(in message, out receive);
-            if (step == Step.Deliver)
+            _step = Judge(in message, out receive);
+            if (_step == Step.Deliver)
             {
                 _posted.Remove(receive!);
                 _receiving = receive;
             }
         }
 
-        switch (step)
+        _read = 0;
+        switch (_step)
         {
             case Step.Wait:
                 return false;
             case Step.Discard:
                 Drop();
-                break;
-            default:
-                Read(in message, receive, wait);
-                break;
+                Finish();
+                return false;
+        }
+
+        string? refusal = null;
+        if (!IsToBeLeased(in message))
+        {
+            _payload = Allocate(message.Bytes, out refusal);
+        }
+
+        if (refusal is null)
+        {
+            return true;
+        }
+
+        Drop();
+        if (receive is not null)
+        {
+            _replies.FailTransfer(receive.Id, refusal, refused: false);
+        }
+
+        Finish();
+        return false;
+    }
+
+    private bool IsToBeLeased(in ZcbMessage message) =>
+        _receiving is { Lease: true } && message.Kind == ZcbKind.Bytes && message.Bytes > 0;
+
+    private bool Receive(in ZcbMessage message, in ZcbWait wait)
+    {
+        object? value = null;
+        ZcbError error = _receiving is { Withdrawn: true } ? ZcbError.Cancelled : Read(in message, in wait, out value);
+        if (error.IsPassing() && _receiving is not { Withdrawn: true })
+        {
+            return false;
+        }
+
+        if (error == ZcbError.Ok)
+        {
+            _channel.End();
+        }
+        else
+        {
+            Drop();
+        }
+
+        if (_receiving is null && error == ZcbError.Ok)
+        {
+            KeepQueued(message.Kind, _payload!);
+        }
+
+        if (_receiving is PostedReceive receive)
+        {
+            Deliver(receive, error, message.Kind, value);
         }
 
         Finish();
         return true;
     }
 
-    private bool Begin(CancelSource? waitUntil)
+    /// <summary>Keeps a message for a receive still to come, unless that came meanwhile.</summary>
+    private void KeepQueued(ZcbKind kind, byte[] payload)
     {
-        ZcbError error = _channel.Begin(out ZcbMessage message, waitUntil);
-        switch (error)
+        lock (_lock)
         {
-            case ZcbError.Ok:
-                lock (_lock)
-                {
-                    _begun = message;
-                    _dropped = false;
-                    _settled = _channel.Counts.Received;
-                }
-
-                return true;
-            case ZcbError.Cancelled:
-                waitUntil!.Reset();
-                lock (_lock)
-                {
-                    _settled = _channel.Counts.Received;
-                }
-
-                return false;
-            case ZcbError.Timeout:
-                return false;
-            default:
-                End(Explain(error));
-                return false;
+            _receiving = _posted.Find(static posted => posted.TakeQueued);
+            if (_receiving is null)
+            {
+                _queued.Enqueue((kind, payload));
+            }
+            else
+            {
+                _posted.Remove(_receiving);
+            }
         }
+    }
+
+    private ZcbError Read(in ZcbMessage message, in ZcbWait wait, out object? value)
+    {
+        value = _payload;
+        return _payload is null
+            ? TakeLease(in message, in wait, out value)
+            : _channel.Read(_payload, ref _read, in wait);
+    }
+
+    /// <summary>Holds the message in place; one that streams, because the frame had no room, is copied.</summary>
+    private ZcbError TakeLease(in ZcbMessage message, in ZcbWait wait, out object? value)
+    {
+        ZcbError error = _channel.TakeLease(out Lease? lease, in wait);
+        value = lease;
+        if (error != ZcbError.TooLarge || message.Bytes > _channel.FrameBytes)
+        {
+            return error;
+        }
+
+        _payload = Allocate(message.Bytes, out _);
+        value = _payload;
+        return _payload is null ? ZcbError.NoMemory : _channel.Read(_payload, ref _read, in wait);
     }
 
     private void Finish()
@@ -329,6 +537,7 @@ internal sealed class Inbox
         {
             _begun = null;
             _receiving = null;
+            _payload = null;
             _settled = _channel.Counts.Received;
             Monitor.PulseAll(_lock);
         }
@@ -343,48 +552,7 @@ internal sealed class Inbox
         }
     }
 
-    private void Read(in ZcbMessage message, PostedReceive? receive, bool wait)
-    {
-        byte[]? payload = Allocate(message.Bytes, out string? refusal);
-        if (payload is null)
-        {
-            Drop();
-            if (receive is not null)
-            {
-                _replies.FailTransfer(receive.Id, refusal!, refused: false);
-            }
-
-            return;
-        }
-
-        ZcbError error = _channel.ReadAll(payload, wait ? _giveUp : null);
-        if (error != ZcbError.Ok)
-        {
-            Drop();
-        }
-
-        if (receive is null)
-        {
-            KeepQueued(error, message.Kind, payload);
-        }
-        else
-        {
-            Deliver(receive, error, new Arrival(receive, message.Kind, payload), wake: wait);
-        }
-    }
-
-    private void KeepQueued(ZcbError error, ZcbKind kind, byte[] payload)
-    {
-        lock (_lock)
-        {
-            if (error == ZcbError.Ok)
-            {
-                _queued.Enqueue((kind, payload));
-            }
-        }
-    }
-
-    private void Deliver(PostedReceive receive, ZcbError error, Arrival arrival, bool wake)
+    private void Deliver(PostedReceive receive, ZcbError error, ZcbKind kind, object? value)
     {
         bool withdrawn;
         lock (_lock)
@@ -399,27 +567,24 @@ internal sealed class Inbox
 
             if (error == ZcbError.Ok && !withdrawn)
             {
-                _arrivals.Add(arrival, wake);
+                if (receive.Lease && value is byte[] copy && kind == ZcbKind.Bytes)
+                {
+                    value = Lease.Of(copy);
+                }
+
+                _arrivals.Add(new Arrival(receive, kind, value!), wake: _server != Server.Pipeline);
                 return;
             }
         }
 
+        (value as Lease)?.Dispose();
         if (withdrawn)
         {
-            ResetGiveUp();
             _replies.CompleteStopped(receive.Id);
         }
         else
         {
             _replies.FailTransfer(receive.Id, _ended ?? Explain(error), refused: false);
-        }
-    }
-
-    private void ResetGiveUp()
-    {
-        lock (_lock)
-        {
-            _giveUp?.Reset();
         }
     }
 
@@ -434,7 +599,7 @@ internal sealed class Inbox
 
         try
         {
-            return GC.AllocateUninitializedArray<byte>((int)bytes);
+            return FreshArray.Allocate((int)bytes);
         }
         catch (OutOfMemoryException)
         {
@@ -443,7 +608,10 @@ internal sealed class Inbox
         }
     }
 
-    private static string Explain(ZcbError error) => error is ZcbError.Closed or ZcbError.PeerClosed
-        ? Bridge.ClosedText
-        : $"The bridge failed: {NativeText.Of(error)}.";
+    private static string Explain(ZcbError error) => error switch
+    {
+        ZcbError.Closed or ZcbError.PeerClosed => Bridge.ClosedText,
+        ZcbError.TooLarge => "Data exceeds frame size: the message cannot be held in place. Give the bridge a larger frame_mb.",
+        _ => $"The bridge failed: {NativeText.Of(error)}.",
+    };
 }

@@ -5,60 +5,61 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Agent;
 
 /// <summary>
-/// The sending side of one bridge: messages leave in the order of their commands. A small one that fits
-/// leaves at once; the others leave by a thread of their own, so that no command waits for a reader.
+/// The sending side of one bridge: messages leave in the order of their commands. The pipeline's thread
+/// sends while it has nothing else to do; what is not gone when the next command comes goes on in a
+/// thread of the outbox's own, so that no command waits for a reader.
 /// </summary>
 internal sealed class Outbox
 {
     public const string StoppedText = "The transfer was stopped before its value was sent.";
 
-    // Half of the smallest window: such a message never has to wait once it has begun, so it is never
-    // given up half-way, which its reader would see.
-    private const int AtOnceBytes = 32 * 1024;
-
     private readonly Channel _channel;
+    private readonly Arrivals _arrivals;
     private readonly Replies _replies;
 
     // Everything below is under this lock.
     private readonly object _lock = new();
     private readonly LinkedList<PostedSend> _waiting = [];
-    private CancelSource? _cancel;
+    private CancelSource? _cancel; // ends a wait of the own thread
     private Thread? _thread;
     private PostedSend? _sending;
     private string? _ended;
 
-    public Outbox(Channel channel, Replies replies)
+    public Outbox(Channel channel, Arrivals arrivals, Replies replies)
     {
         _channel = channel;
+        _arrivals = arrivals;
         _replies = replies;
     }
 
     /// <summary>Sends a message, now or in its turn. The pipeline's thread only.</summary>
-    public void Post(PostedSend message)
+    /// <param name="message">What to send.</param>
+    /// <param name="untilCommand">A wait that ends when the pipeline has something else to do.</param>
+    public void Post(PostedSend message, in ZcbWait untilCommand)
     {
         string? ended;
-        bool atOnce;
         lock (_lock)
         {
             ended = _ended;
-            atOnce = ended is null && _sending is null && _waiting.Count == 0 && message.Payload.Length <= AtOnceBytes;
-            if (atOnce)
+            if (ended is null && (_sending is not null || _waiting.Count > 0))
+            {
+                Enqueue(message, first: false);
+                return;
+            }
+
+            if (ended is null)
             {
                 _sending = message;
             }
-            else if (ended is null)
-            {
-                Enqueue(message);
-            }
         }
 
-        if (atOnce)
+        if (ended is null)
         {
-            SendAtOnce(message);
+            SendNow(message, in untilCommand);
         }
-        else if (ended is not null && message.Completes)
+        else
         {
-            _replies.FailTransfer(message.Id, ended, refused: false);
+            Fail(message, ended);
         }
     }
 
@@ -70,6 +71,7 @@ internal sealed class Outbox
             if (_sending is { Completes: true } && _sending.Id == id)
             {
                 _sending.Withdrawn = true;
+                _arrivals.Wake.Set();
                 _cancel?.Set();
                 return true;
             }
@@ -78,6 +80,12 @@ internal sealed class Outbox
             if (node is null)
             {
                 return false;
+            }
+
+            if (node.Value.Begun)
+            {
+                node.Value.Withdrawn = true; // the thread is about to go on with it
+                return true;
             }
 
             node.Value = PostedSend.Error(id, StoppedText);
@@ -119,9 +127,17 @@ internal sealed class Outbox
     }
 
     // Under the lock.
-    private void Enqueue(PostedSend message)
+    private void Enqueue(PostedSend message, bool first)
     {
-        _waiting.AddLast(message);
+        if (first)
+        {
+            _waiting.AddFirst(message);
+        }
+        else
+        {
+            _waiting.AddLast(message);
+        }
+
         _cancel ??= new CancelSource();
         if (_thread is null && _channel.TryAddUser())
         {
@@ -132,65 +148,54 @@ internal sealed class Outbox
         Monitor.PulseAll(_lock);
     }
 
-    private void SendAtOnce(PostedSend message)
+    private void SendNow(PostedSend message, in ZcbWait untilCommand)
     {
         ZcbError error = ZcbError.Closed;
         if (_channel.TryAddUser())
         {
-            error = _channel.Send(message.Kind, message.Id, message.Payload, waitUntil: null);
+            // The word that a transfer has failed must not be late because nobody reads it.
+            error = message.Advance(_channel, in message.Completes ? ref untilCommand : ref ZcbWait.Never);
             _channel.RemoveUser();
         }
 
-        bool withdrawn;
+        bool goesOn;
         lock (_lock)
         {
+            goesOn = error.IsPassing() && _ended is null;
             _sending = null;
-            withdrawn = message.Withdrawn;
-            if (error == ZcbError.Timeout && _ended is null)
+            if (goesOn)
             {
-                Enqueue(withdrawn ? PostedSend.Error(message.Id, StoppedText) : message);
+                Enqueue(message, first: true);
             }
         }
 
-        if (error != ZcbError.Timeout)
+        if (!goesOn)
         {
             Finish(message, error);
-        }
-        else if (withdrawn)
-        {
-            _replies.CompleteStopped(message.Id);
         }
     }
 
     private void SendForEver()
     {
+        ZcbWait untilCancelled = _cancel!.Wait;
         while (TakeNext() is PostedSend message)
         {
-            ZcbError error = _channel.Send(message.Kind, message.Id, message.Payload, _cancel);
-            bool withdrawn;
+            ZcbError error = message.Withdrawn ? ZcbError.Cancelled : message.Advance(_channel, in untilCancelled);
             lock (_lock)
             {
                 _sending = null;
-                withdrawn = error != ZcbError.Ok && message.Withdrawn && _ended is null;
-                if (withdrawn)
-                {
-                    _waiting.AddFirst(PostedSend.Error(message.Id, StoppedText));
-                }
-
                 if (_ended is null)
                 {
-                    _cancel!.Reset();
+                    _cancel.Reset();
+                    if (error.IsPassing() && !message.Withdrawn)
+                    {
+                        _waiting.AddFirst(message);
+                        continue;
+                    }
                 }
             }
 
-            if (withdrawn)
-            {
-                _replies.CompleteStopped(message.Id);
-            }
-            else
-            {
-                Finish(message, error);
-            }
+            Finish(message, error);
         }
 
         _channel.RemoveUser();
@@ -224,6 +229,19 @@ internal sealed class Outbox
             {
                 _replies.CompleteTransfer(message.Id, message.Elapsed);
             }
+
+            return;
+        }
+
+        message.GiveUp(_channel);
+        if (message.Withdrawn && _ended is null)
+        {
+            lock (_lock)
+            {
+                Enqueue(PostedSend.Error(message.Id, StoppedText), first: true);
+            }
+
+            _replies.CompleteStopped(message.Id);
         }
         else
         {

@@ -16,6 +16,9 @@ internal sealed class PipelineLoop
     private readonly ConsoleDrain _console;
     private readonly TargetCache _targets = new();
     private readonly CommandText _text = new();
+    private readonly ZcbWait _untilWoken;
+    private readonly ZcbWait _untilCommand;
+    private Inbox? _served;
     private ulong _currentId;
 
     public PipelineLoop(AgentConnection connection, EngineSession session, Bridges bridges, Arrivals arrivals, Replies replies)
@@ -26,6 +29,8 @@ internal sealed class PipelineLoop
         _arrivals = arrivals;
         _replies = replies;
         _console = new ConsoleDrain(connection, session.Output);
+        _untilWoken = arrivals.Wake.Wait;
+        _untilCommand = connection.UntilCommand(arrivals.Wake);
         session.Output.Large = () => _replies.SendOutput(_currentId, last: false);
     }
 
@@ -36,7 +41,16 @@ internal sealed class PipelineLoop
     public bool Step(CommandRunner runner)
     {
         AssignArrivals(runner);
-        ZcbError error = _connection.Next(out ZcbCommand command, _arrivals.Wake);
+        switch (_served?.Serve(in _untilCommand))
+        {
+            case Inbox.Served.Message:
+                return true;
+            case Inbox.Served.Over:
+                _served = null;
+                break;
+        }
+
+        ZcbError error = _connection.Next(out ZcbCommand command, in _untilWoken);
         switch (error)
         {
             case ZcbError.Ok:
@@ -68,17 +82,30 @@ internal sealed class PipelineLoop
         switch (command.Op)
         {
             case ZcbOp.Run:
+                Serve(null);
                 return Run(runner, in command, text);
             case ZcbOp.Receive:
                 Receive(runner, in command, text);
                 return true;
             case ZcbOp.Send:
+                Serve(null);
                 Send(runner, in command, text);
                 return true;
             default:
                 AgentConnection.EndProcess();
                 return false;
         }
+    }
+
+    /// <summary>Turns to another inbox, or to none; what the one so far was receiving goes on without the pipeline.</summary>
+    private void Serve(Inbox? inbox)
+    {
+        if (_served is not null && _served != inbox)
+        {
+            _served.HandOver();
+        }
+
+        _served = inbox;
     }
 
     /// <summary>Ends a command that was stopped before its turn.</summary>
@@ -90,7 +117,7 @@ internal sealed class PipelineLoop
                 TryGetBridge(in command, out _)?.Inbox.Skip(command.Id);
                 break;
             case ZcbOp.Send:
-                TryGetBridge(in command, out _)?.Outbox.Post(PostedSend.Error(command.Id, Outbox.StoppedText));
+                TryGetBridge(in command, out _)?.Outbox.Post(PostedSend.Error(command.Id, Outbox.StoppedText), in _untilCommand);
                 break;
         }
 
@@ -136,8 +163,11 @@ internal sealed class PipelineLoop
         }
 
         bool takeQueued = (command.Flags & ZcbCommandFlags.TakeQueued) != 0;
-        bridge!.Inbox.Post(new PostedReceive(command.Id, target, takeQueued));
-        AssignArrivals(runner);
+        bool lease = (command.Flags & ZcbCommandFlags.Lease) != 0;
+        if (bridge!.Inbox.Post(new PostedReceive(command.Id, target, takeQueued, lease)))
+        {
+            Serve(bridge.Inbox);
+        }
     }
 
     private void Send(CommandRunner runner, in ZcbCommand command, string text)
@@ -156,16 +186,16 @@ internal sealed class PipelineLoop
         SendText(id);
         if (outcome.StopRequested)
         {
-            bridge.Outbox.Post(PostedSend.Error(id, Outbox.StoppedText));
+            bridge.Outbox.Post(PostedSend.Error(id, Outbox.StoppedText), in _untilCommand);
             _replies.CompleteStopped(id);
         }
         else if (outcome.Done)
         {
-            bridge.Outbox.Post(PostedSend.Value(id, in value));
+            bridge.Outbox.Post(PostedSend.Value(id, in value), in _untilCommand);
         }
         else
         {
-            bridge.Outbox.Post(PostedSend.Error(id, outcome.Error!));
+            bridge.Outbox.Post(PostedSend.Error(id, outcome.Error!), in _untilCommand);
             _replies.FailTransfer(id, outcome.Error!, refused: false, outcome.Elapsed);
         }
     }
@@ -184,7 +214,7 @@ internal sealed class PipelineLoop
         _currentId = id;
         TransferOutcome outcome = runner.Transfer(id, () =>
         {
-            object? value = arrival.Kind == ZcbKind.CliXml ? CliXml.Deserialize(arrival.Payload) : arrival.Payload;
+            object? value = arrival.Kind == ZcbKind.CliXml ? CliXml.Deserialize((byte[])arrival.Payload) : arrival.Payload;
             arrival.Receive.Target.Assign(runner.Context, value);
         });
         SendText(id);

@@ -10,31 +10,75 @@ namespace ZeroCopyBridge.Agent;
 internal sealed class PostedSend
 {
     private readonly long _start = Stopwatch.GetTimestamp();
+    private readonly byte[] _bytes;
+    private readonly Lease? _lease;
+    private nuint _written;
 
-    private PostedSend(ulong id, ZcbKind kind, byte[] payload)
+    private PostedSend(ulong id, ZcbKind kind, byte[] bytes, Lease? lease = null)
     {
         Id = id;
         Kind = kind;
-        Payload = payload;
+        _bytes = bytes;
+        _lease = lease;
     }
 
     public ulong Id { get; }
 
     public ZcbKind Kind { get; }
 
-    /// <summary>For a byte[] the user's own array.</summary>
-    public byte[] Payload { get; }
-
     /// <summary>True when its command ends with it; the command of an error message has ended already.</summary>
     public bool Completes => Kind != ZcbKind.Error;
+
+    /// <summary>True from the moment it has the channel's sending turn.</summary>
+    public bool Begun { get; private set; }
 
     /// <summary>Set under the outbox's lock when it is stopped while it goes out.</summary>
     public bool Withdrawn { get; set; }
 
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_start);
 
+    /// <summary>The message for a value; for a byte[] it is the user's own array.</summary>
     public static PostedSend Value(ulong id, in OutgoingValue value) =>
-        new(id, value.IsCliXml ? ZcbKind.CliXml : ZcbKind.Bytes, value.Bytes);
+        new(id, value.IsCliXml ? ZcbKind.CliXml : ZcbKind.Bytes, value.Bytes, value.Lease);
 
     public static PostedSend Error(ulong id, string text) => new(id, ZcbKind.Error, Encoding.UTF8.GetBytes(text));
+
+    /// <summary>Sends what has not left yet. After a passing error it can go on, on any thread.</summary>
+    public ZcbError Advance(Channel channel, in ZcbWait wait)
+    {
+        if (_lease is not null)
+        {
+            return channel.Send(Id, _lease, in wait);
+        }
+
+        if (!Begun)
+        {
+            ZcbError error = channel.BeginSend(Kind, Id, (ulong)_bytes.Length, in wait);
+            if (error != ZcbError.Ok)
+            {
+                return error;
+            }
+
+            Begun = true;
+        }
+
+        ZcbError result = channel.Write(_bytes, ref _written, in wait);
+        if (result == ZcbError.Ok)
+        {
+            channel.EndSend();
+            Begun = false;
+        }
+
+        return result;
+    }
+
+    /// <summary>Gives the sending turn back; the reader discards what has left.</summary>
+    public void GiveUp(Channel channel)
+    {
+        if (Begun)
+        {
+            Begun = false;
+            channel.DropSend();
+        }
+    }
 }

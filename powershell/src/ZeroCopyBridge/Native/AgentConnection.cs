@@ -24,11 +24,12 @@ internal sealed unsafe class AgentConnection : IDisposable
     }
 
     /// <summary>Waits for the next command; its text lies in native memory until the next call.</summary>
-    public ZcbError Next(out ZcbCommand command, CancelSource waitUntil)
-    {
-        ZcbWait wait = waitUntil.Wait;
-        return NativeMethods.zcb_agent_next(_handle, out command, &wait);
-    }
+    public ZcbError Next(out ZcbCommand command, in ZcbWait wait) =>
+        NativeMethods.zcb_agent_next(_handle, out command, in wait);
+
+    /// <summary>A wait that ends when a command has come, or with <paramref name="source"/>; valid as long as both live.</summary>
+    public ZcbWait UntilCommand(CancelSource source) =>
+        source.Wait with { Watch = NativeMethods.zcb_agent_commands(_handle) };
 
     public ZcbError Listen(out ZcbUrgent request, out ulong id) =>
         NativeMethods.zcb_agent_listen(_handle, out request, out id, null);
@@ -56,6 +57,10 @@ internal sealed unsafe class AgentConnection : IDisposable
             _ => throw new ZcbException("opening the bridge's channel", error),
         };
     }
+
+    /// <summary>The number of the bridge with this name; null when there is none.</summary>
+    public uint? FindChannel(string name) =>
+        NativeMethods.zcb_agent_find_channel(_handle, name, out uint number) == ZcbError.Ok ? number : null;
 
     public void ForgetChannel(uint number) => NativeMethods.zcb_agent_forget_channel(_handle, number);
 

@@ -9,7 +9,14 @@ internal sealed unsafe class Channel
     private readonly ChannelHandle _handle;
     private int _users = 1;
 
-    public Channel(nint channel) => _handle = new ChannelHandle(channel);
+    public Channel(nint channel)
+    {
+        _handle = new ChannelHandle(channel);
+        FrameBytes = NativeMethods.zcb_channel_frame_bytes(_handle);
+    }
+
+    /// <summary>The largest message that can be held in place.</summary>
+    public ulong FrameBytes { get; }
 
     /// <summary>How many messages the other side has sent completely, and how many of those were received or dropped.</summary>
     public (ulong Sent, ulong Received) Counts
@@ -21,35 +28,75 @@ internal sealed unsafe class Channel
         }
     }
 
-    /// <summary>Sends a whole message; without a cancel source it doesn't wait.</summary>
-    public ZcbError Send(ZcbKind kind, ulong id, ReadOnlySpan<byte> payload, CancelSource? waitUntil)
+    /// <summary>Takes the sending turn for a message of this size.</summary>
+    public ZcbError BeginSend(ZcbKind kind, ulong id, ulong bytes, in ZcbWait wait)
     {
-        var message = new ZcbMessage { Kind = kind, Id = id, Bytes = (ulong)payload.Length };
-        ZcbWait wait = WaitFor(waitUntil);
+        var message = new ZcbMessage { Kind = kind, Id = id, Bytes = bytes };
+        return NativeMethods.zcb_send_begin(_handle, in message, in wait);
+    }
+
+    /// <summary>Sends the payload from <paramref name="written"/> on, which counts up, also on errors.</summary>
+    public ZcbError Write(ReadOnlySpan<byte> payload, ref nuint written, in ZcbWait wait)
+    {
         fixed (byte* bytes = payload)
         {
-            return NativeMethods.zcb_send(_handle, in message, bytes, &wait);
+            return NativeMethods.zcb_send_write(
+                _handle, bytes + written, (nuint)payload.Length - written, ref written, in wait);
         }
     }
 
-    /// <summary>Takes the receiving turn for the next message; without a cancel source it doesn't wait.</summary>
-    public ZcbError Begin(out ZcbMessage message, CancelSource? waitUntil)
-    {
-        ZcbWait wait = WaitFor(waitUntil);
-        return NativeMethods.zcb_receive_begin(_handle, ZcbWish.Copy, out message, &wait);
-    }
+    public void EndSend() => NativeMethods.zcb_send_end(_handle);
 
-    /// <summary>Reads the whole payload of the message that was begun and ends its turn.</summary>
-    public ZcbError ReadAll(Span<byte> destination, CancelSource? waitUntil)
+    /// <summary>Ends the sending turn and gives the message up.</summary>
+    public void DropSend() => NativeMethods.zcb_send_drop(_handle);
+
+    /// <summary>Sends what a lease holds, without a copy where it is memory of this channel that was not sent yet.</summary>
+    public ZcbError Send(ulong id, Lease lease, in ZcbWait wait)
     {
-        ZcbWait wait = WaitFor(waitUntil);
-        fixed (byte* bytes = destination)
+        var message = new ZcbMessage { Kind = ZcbKind.Bytes, Id = id, Bytes = (ulong)lease.Length };
+        byte* bytes = null;
+        lease.Memory.AcquirePointer(ref bytes);
+        try
         {
-            NativeMethods.zcb_advise_huge(bytes, (nuint)destination.Length);
-            ZcbError error = NativeMethods.zcb_receive_read(_handle, bytes, (nuint)destination.Length, &wait);
-            return error == ZcbError.Ok ? NativeMethods.zcb_receive_end(_handle) : error;
+            return NativeMethods.zcb_send(_handle, in message, bytes, in wait);
+        }
+        finally
+        {
+            lease.Memory.ReleasePointer();
         }
     }
+
+    /// <summary>Takes memory that can be filled in place and sent on this channel without a copy.</summary>
+    public ZcbError Allocate(ulong bytes, out Lease? lease, in ZcbWait wait)
+    {
+        ZcbError error = NativeMethods.zcb_block_allocate(_handle, bytes, out nint block, in wait);
+        lease = error == ZcbError.Ok ? new Lease(new BlockMemory(block), isReadOnly: false, isInPlace: true) : null;
+        return error;
+    }
+
+    /// <summary>Takes the receiving turn for the next message.</summary>
+    public ZcbError Begin(ZcbWish wish, out ZcbMessage message, in ZcbWait wait) =>
+        NativeMethods.zcb_receive_begin(_handle, wish, out message, in wait);
+
+    /// <summary>Reads the payload of the message that was begun from <paramref name="read"/> on, which counts up, also on errors.</summary>
+    public ZcbError Read(Span<byte> payload, ref nuint read, in ZcbWait wait)
+    {
+        fixed (byte* bytes = payload)
+        {
+            return NativeMethods.zcb_receive_read(_handle, bytes + read, (nuint)payload.Length - read, ref read, in wait);
+        }
+    }
+
+    /// <summary>Takes the message that was begun in place.</summary>
+    public ZcbError TakeLease(out Lease? lease, in ZcbWait wait)
+    {
+        ZcbError error = NativeMethods.zcb_receive_lease(_handle, out nint taken, in wait);
+        lease = error == ZcbError.Ok ? new Lease(new LeasedMemory(taken), isReadOnly: true, isInPlace: true) : null;
+        return error;
+    }
+
+    /// <summary>Ends the turn of a message that was read or leased.</summary>
+    public void End() => NativeMethods.zcb_receive_end(_handle);
 
     /// <summary>Ends the turn of the message that was begun and discards what is left of it.</summary>
     public void Drop() => NativeMethods.zcb_receive_drop(_handle);
@@ -79,6 +126,4 @@ internal sealed unsafe class Channel
             _handle.Dispose();
         }
     }
-
-    private static ZcbWait WaitFor(CancelSource? source) => source is null ? default : source.Wait;
 }

@@ -34,13 +34,52 @@ internal static unsafe partial class NativeMethods
     public static partial void zcb_channel_free(nint channel);
 
     [LibraryImport(Library)]
-    public static partial ZcbError zcb_send(ChannelHandle channel, in ZcbMessage message, void* payload, ZcbWait* wait);
+    public static partial ulong zcb_channel_frame_bytes(ChannelHandle channel);
 
     [LibraryImport(Library)]
-    public static partial ZcbError zcb_receive_begin(ChannelHandle channel, ZcbWish wish, out ZcbMessage message, ZcbWait* wait);
+    public static partial ZcbError zcb_send(ChannelHandle channel, in ZcbMessage message, void* payload, in ZcbWait wait);
 
     [LibraryImport(Library)]
-    public static partial ZcbError zcb_receive_read(ChannelHandle channel, void* destination, nuint bytes, ZcbWait* wait);
+    public static partial ZcbError zcb_send_begin(ChannelHandle channel, in ZcbMessage message, in ZcbWait wait);
+
+    [LibraryImport(Library)]
+    public static partial ZcbError zcb_send_write(ChannelHandle channel, void* data, nuint bytes, ref nuint done, in ZcbWait wait);
+
+    [LibraryImport(Library)]
+    public static partial ZcbError zcb_send_end(ChannelHandle channel);
+
+    [LibraryImport(Library)]
+    public static partial void zcb_send_drop(ChannelHandle channel);
+
+    [LibraryImport(Library)]
+    public static partial ZcbError zcb_block_allocate(ChannelHandle channel, ulong bytes, out nint block, in ZcbWait wait);
+
+    [LibraryImport(Library)]
+    public static partial void* zcb_block_data(nint block);
+
+    [LibraryImport(Library)]
+    public static partial ulong zcb_block_bytes(nint block);
+
+    [LibraryImport(Library)]
+    public static partial void zcb_block_free(nint block);
+
+    [LibraryImport(Library)]
+    public static partial ZcbError zcb_receive_begin(ChannelHandle channel, ZcbWish wish, out ZcbMessage message, in ZcbWait wait);
+
+    [LibraryImport(Library)]
+    public static partial ZcbError zcb_receive_read(ChannelHandle channel, void* destination, nuint bytes, ref nuint done, in ZcbWait wait);
+
+    [LibraryImport(Library)]
+    public static partial ZcbError zcb_receive_lease(ChannelHandle channel, out nint lease, in ZcbWait wait);
+
+    [LibraryImport(Library)]
+    public static partial void* zcb_lease_data(nint lease);
+
+    [LibraryImport(Library)]
+    public static partial ulong zcb_lease_bytes(nint lease);
+
+    [LibraryImport(Library)]
+    public static partial void zcb_lease_free(nint lease);
 
     [LibraryImport(Library)]
     public static partial ZcbError zcb_receive_end(ChannelHandle channel);
@@ -61,7 +100,7 @@ internal static unsafe partial class NativeMethods
     public static partial uint zcb_agent_width(AgentHandle agent);
 
     [LibraryImport(Library)]
-    public static partial ZcbError zcb_agent_next(AgentHandle agent, out ZcbCommand command, ZcbWait* wait);
+    public static partial ZcbError zcb_agent_next(AgentHandle agent, out ZcbCommand command, in ZcbWait wait);
 
     [LibraryImport(Library)]
     public static partial ZcbError zcb_agent_output(AgentHandle agent, ulong id, ZcbFields* fields);
@@ -74,6 +113,12 @@ internal static unsafe partial class NativeMethods
 
     [LibraryImport(Library)]
     public static partial ZcbError zcb_agent_channel(AgentHandle agent, uint number, out nint channel);
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial ZcbError zcb_agent_find_channel(AgentHandle agent, string label, out uint number);
+
+    [LibraryImport(Library)]
+    public static partial nint zcb_agent_commands(AgentHandle agent);
 
     [LibraryImport(Library)]
     public static partial void zcb_agent_forget_channel(AgentHandle agent, uint number);

@@ -17,6 +17,10 @@ internal unsafe struct ZcbWait
     public nint Cancel;
     public delegate* unmanaged<void*, int> Interrupted;
     public void* Argument;
+    public nint Watch;
+
+    /// <summary>A wait that ends at once.</summary>
+    public static readonly ZcbWait Never;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -97,6 +101,7 @@ internal enum ZcbCommandFlags : uint
     LocalScope = 1,
     TakeQueued = 2,
     Notify = 4,
+    Lease = 8,
 }
 
 internal enum ZcbStatus : uint

@@ -16,4 +16,13 @@ internal enum ZcbError
     NoMemory = 10,
     NotFound = 14,
     Refused = 17,
+    Watched = 20,
+}
+
+/// <summary>What the errors have in common.</summary>
+internal static class ZcbErrors
+{
+    /// <summary>True for the end of a wait after which the call may be made again.</summary>
+    public static bool IsPassing(this ZcbError error) =>
+        error is ZcbError.Timeout or ZcbError.Cancelled or ZcbError.Interrupted or ZcbError.Watched;
 }

@@ -1,0 +1,126 @@
+using System;
+using System.IO;
+using System.Runtime.InteropServices;
+using ZeroCopyBridge.Native;
+
+namespace ZeroCopyBridge;
+
+/// <summary>
+/// Bytes in the memory that both processes share: a message that was received in place
+/// (<c>receive_to_powershell("$x", lease=True)</c>; read-only), or memory to be filled and sent without a copy
+/// (<c>New-ZeroCopyLease</c>; writable, until it is sent).
+/// </summary>
+/// <remarks>
+/// The memory goes back to its bridge with <see cref="Dispose"/>, or when the lease is collected; it outlives
+/// bridge and program. The indexer and <see cref="Stream"/> throw <see cref="ObjectDisposedException"/> afterwards;
+/// a <see cref="Span"/> must not be used any more. Members may be called from any thread.
+/// </remarks>
+public sealed class Lease : IDisposable
+{
+    private readonly bool _isReadOnly;
+
+    internal Lease(SafeBuffer memory, bool isReadOnly, bool isInPlace)
+    {
+        Memory = memory;
+        _isReadOnly = isReadOnly;
+        IsInPlace = isInPlace;
+        Length = (long)memory.ByteLength;
+    }
+
+    /// <summary>The number of bytes.</summary>
+    public long Length { get; }
+
+    /// <summary>True for a message that was received: its bytes are for reading only.</summary>
+    public bool IsReadOnly => _isReadOnly;
+
+    /// <summary>False when the message did not lie in one piece in the frame, so that this is a private copy of it.</summary>
+    public bool IsInPlace { get; }
+
+    /// <summary>All bytes, to be read; valid until <see cref="Dispose"/>, so keep the lease alive as long.</summary>
+    /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
+    /// <exception cref="OverflowException">It is longer than a span can be (2 GiB): use <see cref="Stream"/>.</exception>
+    public ReadOnlySpan<byte> Span => WholeSpan();
+
+    /// <summary>All bytes, to be written; valid until <see cref="Dispose"/>, so keep the lease alive as long.</summary>
+    /// <exception cref="InvalidOperationException">It is read-only.</exception>
+    /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
+    /// <exception cref="OverflowException">It is longer than a span can be (2 GiB): use <see cref="Stream"/>.</exception>
+    public Span<byte> WritableSpan
+    {
+        get
+        {
+            RequireWritable();
+            return WholeSpan();
+        }
+    }
+
+    /// <summary>A new stream over all bytes, from the first one on.</summary>
+    /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
+    public Stream Stream => new UnmanagedMemoryStream(
+        Memory, offset: 0, Length, _isReadOnly ? FileAccess.Read : FileAccess.ReadWrite);
+
+    internal SafeBuffer Memory { get; }
+
+    /// <summary>One byte.</summary>
+    /// <param name="index">From 0; a negative one counts from the end, as for arrays in PowerShell.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such byte.</exception>
+    /// <exception cref="InvalidOperationException">It is to be set, and read-only.</exception>
+    /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
+    public byte this[long index]
+    {
+        get => Memory.Read<byte>(Place(index));
+        set
+        {
+            RequireWritable();
+            Memory.Write(Place(index), value);
+        }
+    }
+
+    /// <summary>A copy of all bytes.</summary>
+    /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
+    /// <exception cref="OverflowException">It is longer than an array can be.</exception>
+    public byte[] ToArray()
+    {
+        byte[] copy = FreshArray.Allocate(checked((int)Length));
+        Memory.ReadSpan<byte>(byteOffset: 0, copy);
+        return copy;
+    }
+
+    /// <summary>Gives the memory back; again and again does nothing more.</summary>
+    public void Dispose() => Memory.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Length} bytes{(_isReadOnly ? string.Empty : ", writable")}";
+
+    internal static Lease Of(byte[] copy) => new(new ArrayMemory(copy), isReadOnly: true, isInPlace: false);
+
+    private ulong Place(long index)
+    {
+        long place = index < 0 ? index + Length : index;
+        return place >= 0 && place < Length
+            ? (ulong)place
+            : throw new ArgumentOutOfRangeException(nameof(index), index, $"The lease has {Length} bytes.");
+    }
+
+    private void RequireWritable()
+    {
+        if (_isReadOnly)
+        {
+            throw new InvalidOperationException("A lease of a received message is read-only: change a copy of it, as ToArray() gives.");
+        }
+    }
+
+    private unsafe Span<byte> WholeSpan()
+    {
+        byte* bytes = null;
+        Memory.AcquirePointer(ref bytes);
+        try
+        {
+            return new Span<byte>(bytes, checked((int)Length));
+        }
+        finally
+        {
+            Memory.ReleasePointer();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+using System;
+
+namespace ZeroCopyBridge.Native;
+
+/// <summary>Arrays whose bytes are all about to be written.</summary>
+internal static unsafe class FreshArray
+{
+    /// <summary>An array that is not cleared, on huge pages where that pays.</summary>
+    /// <exception cref="OutOfMemoryException">There is no memory for it.</exception>
+    public static byte[] Allocate(int length)
+    {
+        byte[] array = GC.AllocateUninitializedArray<byte>(length);
+        fixed (byte* bytes = array)
+        {
+            NativeMethods.zcb_advise_huge(bytes, (nuint)length);
+        }
+
+        return array;
+    }
+}
