@@ -27,7 +27,8 @@ struct zcb_agent {
     uint32_t width;
     zcb_channel *commands;
     zcb_channel *urgent;
-    char *text; /* of the current command */
+    bool unrung; /* a completion was sent that no standby was woken for */
+    char *text;  /* of the current command */
     size_t text_capacity;
     struct console console[2];
     plat_mutex lock; /* of the joined channels */
@@ -234,6 +235,19 @@ static zcb_error connect_program(zcb_agent *agent, const char *version, const ch
     return error;
 }
 
+void zcb_agent_flush(zcb_agent *agent)
+{
+    const struct stream_control *control = agent->commands->tx.control;
+    if (agent->unrung && atomic_load(&control->tail) != atomic_load(&control->head))
+        tx_ring(&agent->commands->tx);
+    agent->unrung = false;
+}
+
+static void flush_before_sleep(void *agent)
+{
+    zcb_agent_flush(agent);
+}
+
 zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why)
 {
     if (!version || !agent)
@@ -251,6 +265,8 @@ zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why
         zcb_agent_free(made);
         return error;
     }
+    made->commands->rx.spin.before_sleep = flush_before_sleep;
+    made->commands->rx.spin.arg = made;
     *agent = made;
     return ZCB_OK;
 }
@@ -334,6 +350,7 @@ zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait 
         zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
         if (error)
             return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
+        zcb_agent_flush(agent);
         error = read_command(agent, &message, command);
         if (!error)
             return ZCB_OK;
@@ -344,7 +361,7 @@ zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait 
 }
 
 static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct reply_wire *wire,
-                            const zcb_text *fields)
+                            const zcb_text *fields, bool soon)
 {
     zcb_text parts[1 + 2 * ZCB_FIELDS] = {{(const char *)wire, sizeof(*wire)}};
     zcb_message message = {
@@ -359,6 +376,7 @@ static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct
     zcb_error error = turn_take(&agent->commands->tx.turn, NULL);
     if (error)
         return error;
+    agent->commands->tx.lazy = soon;
     error = tx_send(agent->commands, &message, parts, 1 + 2 * ZCB_FIELDS, NULL);
     turn_give(&agent->commands->tx.turn);
     return error;
@@ -367,13 +385,14 @@ static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct
 zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields)
 {
     struct reply_wire wire = {0};
-    return agent && fields ? send_reply(agent, id, REPLY_OUTPUT, &wire, fields) : ZCB_ERR_INVALID;
+    return agent && fields ? send_reply(agent, id, REPLY_OUTPUT, &wire, fields, false)
+                           : ZCB_ERR_INVALID;
 }
 
 /* Rather a completion without its texts than a program that waits for ever. */
 static const char out_of_memory[] = "the engine has no memory for what the command wrote";
 
-zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result)
+zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool soon)
 {
     if (!agent || !result)
         return ZCB_ERR_INVALID;
@@ -382,12 +401,13 @@ zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result)
                               .refused = result->refused,
                               .exit_code = result->exit_code,
                               .execution_ns = result->execution_ns};
-    zcb_error error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field);
+    agent->unrung |= soon;
+    zcb_error error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field, soon);
     if (error == ZCB_ERR_NO_MEMORY) {
         zcb_text fields[ZCB_FIELDS] = {0};
         fields[ZCB_FIELD_ERR] = (zcb_text){out_of_memory, sizeof(out_of_memory) - 1};
         wire.success = 0;
-        error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, fields);
+        error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, fields, soon);
     }
     return error;
 }

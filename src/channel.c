@@ -87,6 +87,7 @@ static zcb_error producer_init(struct producer *tx, struct region *region, int s
     tx->ring = (struct descriptor *)(void *)(base + geometry->ring_at[stream]);
     tx->ring_at = geometry->ring_at[stream];
     tx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
+    tx->standby_bell = stream == 0 ? PLAT_NO_HANDLE : region->bells[BELL_STANDBY_1];
     tx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
     turn_init(&tx->turn);
     plat_mutex_init(&tx->block_lock);
@@ -102,6 +103,7 @@ static void consumer_init(struct consumer *rx, struct region *region, int stream
     rx->ring = (const struct descriptor *)(void *)(base + geometry->ring_at[stream]);
     rx->data = base + geometry->data_at[stream];
     rx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
+    rx->standby_bell = stream == 0 ? PLAT_NO_HANDLE : region->bells[BELL_STANDBY_1];
     rx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
     turn_init(&rx->turn);
     plat_mutex_init(&rx->return_lock);
@@ -125,7 +127,7 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer,
     atomic_fetch_add(&region->references, 1);
     made->region = region;
     made->peer = peer;
-    made->owner = plat_getpid();
+    plat_fork_mark_init(&made->owner);
     atomic_init(&made->users, 1);
     atomic_init(&made->references, 1);
     *channel = made;
@@ -230,7 +232,7 @@ void channel_keep(zcb_channel *channel)
 
 bool channel_owned(const zcb_channel *channel)
 {
-    return channel->owner == plat_getpid();
+    return !plat_forked(&channel->owner);
 }
 
 zcb_error channel_state(const zcb_channel *channel)
@@ -303,6 +305,7 @@ void channel_release(zcb_channel *channel)
     turn_destroy(&channel->tx.turn);
     turn_destroy(&channel->rx.turn);
     plat_mutex_destroy(&channel->rx.return_lock);
+    plat_fork_mark_destroy(&channel->owner);
     region_free(channel->region);
     free(channel);
 }

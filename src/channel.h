@@ -7,7 +7,7 @@
 #include "turn.h"
 #include "wait.h"
 
-enum { BELL_DATA_0, BELL_ROOM_0, BELL_DATA_1, BELL_ROOM_1, BELLS };
+enum { BELL_DATA_0, BELL_ROOM_0, BELL_DATA_1, BELL_ROOM_1, BELL_STANDBY_1, BELLS };
 
 /* The mapping and its bells; both ends of an in-process channel share one. */
 struct region {
@@ -52,9 +52,10 @@ struct producer {
     uint64_t ended;    /* messages, given-up ones included */
     uint64_t sent;     /* messages, given-up ones not */
     uint64_t returned; /* returns taken in */
-    plat_handle data_bell, room_bell;
+    plat_handle data_bell, standby_bell, room_bell;
     struct spin spin;
     struct sending now;
+    bool lazy;       /* what is published now rings for nobody that stands by */
     bool keep_whole; /* the next message is not to stream while the frame has room for it */
     plat_mutex block_lock; /* of the two lists: blocks are freed on any thread */
     struct zcb_block *blocks;
@@ -86,7 +87,7 @@ struct consumer {
     uint64_t tail;
     uint64_t ended;            /* messages, given-up ones included */
     _Atomic uint64_t received; /* messages, given-up ones not */
-    plat_handle data_bell, room_bell;
+    plat_handle data_bell, standby_bell, room_bell;
     struct spin spin;
     struct receiving now;
 };
@@ -94,7 +95,7 @@ struct consumer {
 struct zcb_channel {
     _Atomic uint32_t users;      /* the last one closes it */
     _Atomic uint32_t references; /* of users and leases */
-    int64_t owner;               /* process id */
+    plat_fork_mark owner;
     plat_handle peer; /* signalled when the other process has ended; borrowed; or PLAT_NO_HANDLE */
     struct region *region;
     _Atomic uint32_t closed;   /* on this side */
@@ -145,6 +146,8 @@ zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_te
                   unsigned count, const zcb_wait *wait);
 /* Why nothing more can be sent, or ZCB_OK. */
 zcb_error tx_state(zcb_channel *channel);
+/* Wakes the consumer, if it sleeps: the partner of its store of `asleep` and its look after that. */
+void tx_ring(struct producer *tx);
 /* Enters returned and freed blocks into the frame's book, under the turn. */
 zcb_error tx_collect(zcb_channel *channel);
 

@@ -12,7 +12,7 @@ static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const 
 {
     struct source room = tx_room_source(session->commands);
     plat_mutex_lock(&session->lock);
-    zcb_error error = session->reading ? session_follow(session, NULL, &room, false, wait)
+    zcb_error error = session->reading ? session_follow(session, NULL, &room, wait)
                                        : session_read(session, &room, limit, wait);
     session_hand_over(session);
     plat_mutex_unlock(&session->lock);
@@ -79,8 +79,7 @@ static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *b
         error = enter_pending(session, command, bridge, timeout_ms);
     if (!error) {
         session->last_id++;
-        if ((command->flags & ZCB_COMMAND_NOTIFY) && !session->reading)
-            session_tell_parked(session);
+        session_hand_over(session);
     }
     plat_mutex_unlock(&session->lock);
     return error;

@@ -101,7 +101,7 @@ void pending_put_in_row(zcb_session *session, struct pending *pending)
     else
         session->first_done = pending;
     session->last_done = pending;
-    session_tell_parked(session);
+    session_tell_standby(session);
 }
 
 void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply)

@@ -23,10 +23,22 @@ void plat_close(plat_handle handle);
 int64_t plat_now_ns(void);
 /* How many processors this process may use, at least 1. */
 unsigned plat_cpu_count(void);
-/* The calling process's id; cheap enough for every call. */
+/* The calling process's id. */
 int64_t plat_getpid(void);
+
+/* Tells a forked child from the process that made the mark; looking is cheap enough for every call. */
+typedef struct plat_fork_mark {
+    _Atomic uint32_t *mark; /* NULL: compare pid */
+    int64_t pid;
+} plat_fork_mark;
+void plat_fork_mark_init(plat_fork_mark *mark);
+void plat_fork_mark_destroy(plat_fork_mark *mark);
+bool plat_forked(const plat_fork_mark *mark);
+
 /* Tells the processor that this is a spin loop. */
 void plat_cpu_relax(void);
+/* Lets another thread run that waits for this processor. */
+void plat_yield(void);
 
 /* ---- locks: short, never held while waiting for another process ---- */
 

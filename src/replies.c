@@ -2,6 +2,10 @@
  * Reading what the engine answers. One thread reads at a time, and it is one of those who wait: it enters
  * every reply into the books and tells whose it is. When its own wait is over it hands the reading to
  * another one.
+ *
+ * The threads in zcb_session_next stand by: they sleep on a bell of their own, and are armed, so that it is
+ * rung, only while commands with ZCB_COMMAND_NOTIFY are pending and nobody reads. So a thread that submits
+ * a command and then waits itself wakes nobody: it disarms them and reads.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +209,13 @@ static bool time_to_expire(zcb_session *session)
     return late_ns >= READ_ON_NS || (late_ns >= 0 && !has_data(session));
 }
 
+static void disarm(zcb_session *session)
+{
+    if (session->armed)
+        atomic_store(&session->commands->rx.control->consumer_asleep, SLEEP_NONE);
+    session->armed = false;
+}
+
 zcb_error session_read(zcb_session *session, const struct source *also, struct limit *limit,
                        const zcb_wait *wait)
 {
@@ -218,6 +229,7 @@ zcb_error session_read(zcb_session *session, const struct source *also, struct l
         limits.deadline_ns = 0;
     bool whole = false;
     session->reading = true;
+    disarm(session);
     atomic_store(&session->reader.told, 0);
     plat_mutex_unlock(&session->lock);
     zcb_error error = read_without_lock(session, also, limit, &limits, &whole);
@@ -248,9 +260,9 @@ static void remove_follower(zcb_session *session, const struct follower *followe
 }
 
 zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also,
-                         bool parked, const zcb_wait *wait)
+                         const zcb_wait *wait)
 {
-    struct follower self = {.parked = parked, .next = session->followers};
+    struct follower self = {.next = session->followers};
     zcb_error error = waiter_init(&self.waiter);
     if (error)
         return error;
@@ -271,26 +283,91 @@ zcb_error session_follow(zcb_session *session, struct pending *pending, const st
     return error;
 }
 
+/* From now on the bell is rung for those who stand by, unless one of them has to do something at once. */
+static void arm(zcb_session *session, struct follower *standby)
+{
+    if (!session->armed) {
+        session->armed = true;
+        rx_expect(session->commands, ZCB_WISH_COPY);
+        atomic_store(&session->commands->rx.control->consumer_asleep, SLEEP_STANDBY); /* partner: publish */
+        if (has_data(session))
+            waiter_tell(&standby->waiter);
+    }
+    if (session->next_deadline < standby->until_ns)
+        waiter_tell(&standby->waiter);
+}
+
 void session_hand_over(zcb_session *session)
 {
-    if (session->reading)
+    if (session->reading || session->ended)
         return;
     struct follower *next = NULL;
     for (struct follower *f = session->followers; f; f = f->next) {
         if (atomic_load(&f->waiter.told))
             return; /* one is on its way */
-        if (!next || next->parked)
+        if (!next || next->stands_by)
             next = f;
     }
-    if (next && (!next->parked || session->notify_count > 0))
+    if (next && !next->stands_by)
         waiter_tell(&next->waiter);
+    else if (next && session->notify_count > 0)
+        arm(session, next);
 }
 
-void session_tell_parked(zcb_session *session)
+void session_tell_standby(zcb_session *session)
 {
     for (struct follower *f = session->followers; f; f = f->next)
-        if (f->parked)
+        if (f->stands_by)
             waiter_tell(&f->waiter);
+}
+
+enum { CALLED, RUNG, ENGINE_ENDED };
+
+/* Without the lock: sleeps until it is called, the bell is rung, the engine ends or a deadline passes. */
+static zcb_error sleep_standing_by(zcb_session *session, struct follower *self,
+                                   const zcb_wait *wait, unsigned *which)
+{
+    const plat_handle handles[] = {
+        [CALLED] = self->waiter.event,
+        [RUNG] = session->commands->rx.standby_bell,
+        [ENGINE_ENDED] = session->process,
+    };
+    zcb_wait limits = wait ? *wait : (zcb_wait){0};
+    limits.deadline_ns = self->until_ns;
+    zcb_error error = ZCB_OK;
+    atomic_store(&self->waiter.asleep, 1); /* partner: waiter_tell */
+    if (!atomic_load(&self->waiter.told))
+        error = wait_handles(handles, 3, &limits, which);
+    atomic_store(&self->waiter.asleep, 0);
+    if (!error && *which == RUNG)
+        plat_event_clear(handles[RUNG]);
+    return error;
+}
+
+/* Under the lock, which is given up meanwhile: waits until there is something to read or nobody else to do
+ * it, and acts on deadlines. */
+static zcb_error stand_by(zcb_session *session, const zcb_wait *wait)
+{
+    int64_t deadline = wait_deadline(wait);
+    struct follower self = {.stands_by = true, .next = session->followers};
+    self.until_ns = session->next_deadline < deadline ? session->next_deadline : deadline;
+    zcb_error error = waiter_init(&self.waiter);
+    if (error)
+        return error;
+    session->followers = &self;
+    session_hand_over(session);
+    plat_mutex_unlock(&session->lock);
+    unsigned which = CALLED;
+    error = sleep_standing_by(session, &self, wait, &which);
+    plat_mutex_lock(&session->lock);
+    remove_follower(session, &self);
+    waiter_destroy(&self.waiter);
+    disarm(session);
+    if (!session->reading && which == ENGINE_ENDED)
+        session_lose_ended(session);
+    else if (!session->reading && time_to_expire(session))
+        pending_expire(session);
+    return error == ZCB_ERR_TIMEOUT && plat_now_ns() < deadline ? ZCB_OK : error;
 }
 
 void session_tell_all(zcb_session *session)
@@ -332,7 +409,7 @@ static zcb_error await(zcb_session *session, struct pending *pending, const zcb_
     zcb_error error = ZCB_OK;
     while (!pending->done && !error) {
         if (session->reading)
-            error = session_follow(session, pending, NULL, false, wait);
+            error = session_follow(session, pending, NULL, wait);
         else
             error = session_read(session, NULL, &limit, wait);
     }
@@ -387,10 +464,10 @@ zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_
     while (!session->first_done && !error) {
         if (session->ended)
             error = ZCB_ERR_CLOSED;
-        else if (session->reading || session->notify_count == 0)
-            error = session_follow(session, NULL, NULL, true, wait);
-        else
+        else if (!session->reading && session->notify_count > 0 && has_data(session))
             error = session_read(session, NULL, &limit, wait);
+        else
+            error = stand_by(session, wait);
     }
     struct pending *done = session->first_done;
     if (done && error != ZCB_ERR_INTERRUPTED) {

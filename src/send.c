@@ -112,6 +112,14 @@ static zcb_error commit_descriptor(zcb_channel *channel)
     return ZCB_OK;
 }
 
+void tx_ring(struct producer *tx)
+{
+    _Atomic uint32_t *asleep = &tx->control->consumer_asleep;
+    uint32_t who = atomic_load(asleep) == SLEEP_NONE ? SLEEP_NONE : atomic_exchange(asleep, SLEEP_NONE);
+    if (who != SLEEP_NONE)
+        plat_event_set(who == SLEEP_STANDBY ? tx->standby_bell : tx->data_bell);
+}
+
 static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, uint64_t bytes,
                          uint32_t marks)
 {
@@ -138,7 +146,8 @@ static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, 
         atomic_store_explicit(&tx->control->sent, ++tx->sent, memory_order_release);
     tx->head++;
     atomic_store(&tx->control->head, tx->head); /* partner: data_ready */
-    wait_ring(&tx->control->consumer_asleep, tx->data_bell);
+    if (!tx->lazy || atomic_load(&tx->control->consumer_asleep) != SLEEP_STANDBY)
+        tx_ring(tx);
     return ZCB_OK;
 }
 

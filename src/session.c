@@ -11,9 +11,9 @@
 
 zcb_error session_owned(const zcb_session *session)
 {
-    return session && session->owner == plat_getpid() ? ZCB_OK
-           : session                                  ? ZCB_ERR_FORKED
-                                                      : ZCB_ERR_INVALID;
+    if (!session)
+        return ZCB_ERR_INVALID;
+    return channel_owned(session->commands) ? ZCB_OK : ZCB_ERR_FORKED;
 }
 
 void session_reference(zcb_session *session)
@@ -89,8 +89,7 @@ static bool process_ended(plat_handle process)
     return process == PLAT_NO_HANDLE || plat_wait(&process, 1, 0, &ready) == ZCB_OK;
 }
 
-/* Takes in what the engine said before it ended; a thread that reads already does it itself. */
-static void lose_ended(zcb_session *session)
+void session_lose_ended(zcb_session *session)
 {
     static const zcb_wait at_once = {0};
     if (session->reading)
@@ -110,7 +109,7 @@ bool zcb_session_alive(zcb_session *session, zcb_detail *why)
     plat_mutex_lock(&session->lock);
     bool gone = !session->ended && process_ended(session->process);
     if (gone)
-        lose_ended(session);
+        session_lose_ended(session);
     bool alive = !session->ended && !gone;
     if (why && session->ended)
         *why = session->reason;

@@ -45,7 +45,8 @@ struct pending {
 struct follower {
     struct follower *next;
     struct waiter waiter;
-    bool parked; /* in zcb_session_next */
+    bool stands_by;   /* in zcb_session_next */
+    int64_t until_ns; /* then: when it wakes by itself */
 };
 
 /* The message that the reading thread is in the middle of. */
@@ -58,7 +59,6 @@ struct incoming {
 
 struct zcb_session {
     _Atomic uint32_t references;
-    int64_t owner;
     int64_t grace_ms;
     char *engine;
     char version[32];
@@ -85,6 +85,7 @@ struct zcb_session {
     struct pending *first_done, *last_done;
     int64_t next_deadline; /* no later than the earliest deadline */
     bool reading;
+    bool armed; /* the bell is rung for those who stand by */
     struct incoming incoming;
     struct waiter reader; /* tells the reading thread to look at next_deadline again */
     struct follower *followers;
@@ -102,6 +103,8 @@ void session_end(zcb_session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Under the lock: as session_end, for an error that a wait on the engine gave. */
 void session_lose(zcb_session *session, zcb_error error);
+/* Under the lock: the engine has ended. Takes in what it said before; a thread that reads does that itself. */
+void session_lose_ended(zcb_session *session);
 /* Ends the engine's process, and hangs up on what it had started. */
 void session_kill(zcb_session *session);
 /* Sends an urgent request; an engine that does not listen misses it. */
@@ -152,11 +155,11 @@ zcb_error session_read(zcb_session *session, const struct source *also, struct l
 /* Under the lock, which is given up meanwhile: waits to be told something by the thread that reads, above all
  * that `pending` (may be NULL) is done. */
 zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also,
-                         bool parked, const zcb_wait *wait);
-/* Under the lock: if nobody reads, tells one of those who wait that it is their turn. */
+                         const zcb_wait *wait);
+/* Under the lock: if nobody reads, sees to it that one of those who wait does. */
 void session_hand_over(zcb_session *session);
-/* Under the lock: tells the thread in zcb_session_next, if it waits. */
-void session_tell_parked(zcb_session *session);
+/* Under the lock: tells the threads in zcb_session_next, if any wait there. */
+void session_tell_standby(zcb_session *session);
 void session_tell_all(zcb_session *session);
 /* Under the lock: takes a result out of the row that zcb_session_next gives, if it is there. */
 void session_remove_done(zcb_session *session, const struct pending *pending);

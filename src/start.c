@@ -248,7 +248,6 @@ static zcb_error session_allocate(const zcb_session_options *options, const char
     }
     memcpy(session->engine, engine, strlen(engine) + 1);
     atomic_init(&session->references, 1);
-    session->owner = plat_getpid();
     session->grace_ms = options->grace_ms ? options->grace_ms : DEFAULT_GRACE_MS;
     session->next_deadline = ZCB_NEVER;
     session->link = session->process = session->child.process = PLAT_NO_HANDLE;

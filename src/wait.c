@@ -4,10 +4,12 @@
 #include <string.h>
 
 #define SPIN_START_NS 20000
-#define SPIN_MAX_NS 50000
+#define SPIN_MAX_NS 500000
+#define SPIN_ALONE_NS 50000 /* after this a spinning thread lets others run between its looks */
 #define SPIN_MIN_NS 1000
 #define SPIN_LOOKS 32 /* looks between two readings of the clock */
 #define PACE_NS 20000000
+#define COUNT_EVERY 64 /* waits between two looks at how many processors may be used */
 #define STEPS_UNWATCHED 4 /* what is done soon is not worth a hand-over */
 
 zcb_error zcb_cancel_create(zcb_cancel **cancel)
@@ -89,13 +91,16 @@ static bool cancelled(const zcb_wait *wait)
 static bool spin_until_ready(const struct source *sources, unsigned count, struct spin *spin,
                              int64_t begin, int64_t deadline)
 {
-    if (plat_cpu_count() < 2)
+    if (spin->waits++ % COUNT_EVERY == 0)
+        spin->alone = plat_cpu_count() < 2;
+    if (spin->alone)
         return false;
     if (spin->budget_ns == 0)
         spin->budget_ns = SPIN_START_NS;
     int64_t end = begin + spin->budget_ns;
     if (end > deadline)
         end = deadline;
+    int64_t now;
     do {
         for (int i = 0; i < SPIN_LOOKS; i++) {
             if (any_ready(sources, count)) {
@@ -106,7 +111,10 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
             }
             plat_cpu_relax();
         }
-    } while (plat_now_ns() < end);
+        now = plat_now_ns();
+        if (now - begin >= SPIN_ALONE_NS)
+            plat_yield();
+    } while (now < end);
     return false;
 }
 
@@ -165,7 +173,7 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
     plat_handle handles[WAIT_SOURCES + 2];
     unsigned which;
     for (unsigned i = 0; i < count; i++) {
-        atomic_store(sources[i].asleep, 1); /* partner: wait_ring */
+        atomic_store(sources[i].asleep, SLEEP_BELL); /* partner: wait_ring */
         handles[i] = sources[i].bell;
     }
     zcb_error error = ZCB_OK;
@@ -200,6 +208,8 @@ zcb_error wait_any(const struct source *sources, unsigned count, plat_handle pee
         return ZCB_ERR_TIMEOUT;
     if (spin_until_ready(sources, count, spin, begin, deadline))
         return ZCB_OK;
+    if (spin->before_sleep)
+        spin->before_sleep(spin->arg);
     for (;;) {
         zcb_error error = sleep_once(sources, count, peer, wait);
         if (any_ready(sources, count) && error != ZCB_ERR_INTERRUPTED) {

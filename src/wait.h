@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "layout.h"
 #include "platform.h"
 
 struct zcb_cancel {
@@ -15,6 +16,10 @@ struct zcb_cancel {
 /* How long it pays to spin at one place, learned from its recent waits. */
 struct spin {
     int64_t budget_ns;
+    unsigned waits; /* since the processors were counted */
+    bool alone;     /* one processor: no use in spinning */
+    void (*before_sleep)(void *arg); /* what is to be done before a wait here sleeps; may be NULL */
+    void *arg;
 };
 
 /* Something to wait for. Its maker stores what `ready` looks at and then calls wait_ring. */

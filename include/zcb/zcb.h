@@ -454,8 +454,12 @@ ZCB_API zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const z
 /* Sends a piece of a command's text on ahead of its completion. fields: ZCB_FIELDS of them. */
 ZCB_API zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields);
 /* Ends a command: once for each command, in any order. Of result all is used but the text of NULL fields;
- * op is ignored. */
-ZCB_API zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result);
+ * op is ignored. soon: the thread of zcb_agent_next may say true; a program that waits for this very command, or
+ * for any, learns of it at once, but one that has only its future's callbacks need not be woken before the next
+ * zcb_agent_next waits or has a command, or zcb_agent_flush: by then it has mostly asked itself. */
+ZCB_API zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool soon);
+/* Wakes the program for what was completed with `soon`: for the thread of zcb_agent_next, before it waits elsewhere. */
+ZCB_API void zcb_agent_flush(zcb_agent *agent);
 
 typedef enum zcb_urgent {
     ZCB_URGENT_STOP = 1,         /* stop command `id`, wherever it is; unknown ids are ignored */

@@ -77,7 +77,7 @@ static void complete(uint64_t id, zcb_status status, const void *out, size_t byt
 {
     zcb_result result = result_of(id, status);
     result.field[ZCB_FIELD_OUT] = (zcb_text){out, bytes};
-    (void)zcb_agent_complete(agent, &result);
+    (void)zcb_agent_complete(agent, &result, false);
 }
 
 static void report_failure(uint64_t id, bool refused, const char *err)
@@ -86,7 +86,7 @@ static void report_failure(uint64_t id, bool refused, const char *err)
     result.success = false;
     result.refused = refused;
     result.field[ZCB_FIELD_ERR] = (zcb_text){err, strlen(err)};
-    (void)zcb_agent_complete(agent, &result);
+    (void)zcb_agent_complete(agent, &result, false);
 }
 
 static void answer(uint64_t id, const char *format, long long number)
@@ -278,7 +278,7 @@ static void end_with(uint64_t id, int code)
 {
     zcb_result result = result_of(id, ZCB_STATUS_EXITED);
     result.exit_code = code;
-    (void)zcb_agent_complete(agent, &result);
+    (void)zcb_agent_complete(agent, &result, false);
     _exit(code);
 }
 
@@ -524,7 +524,7 @@ static void stop_post(struct post *post)
 {
     zcb_result result = result_of(post->id, ZCB_STATUS_STOPPED);
     result.refused = post->op == ZCB_OP_RECEIVE;
-    (void)zcb_agent_complete(agent, &result);
+    (void)zcb_agent_complete(agent, &result, false);
     free_post(post);
 }
 

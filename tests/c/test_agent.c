@@ -249,7 +249,7 @@ static void a_senseless_command_ends_the_session(void **state)
     assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
     assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
     zcb_result result = {.id = 1};
-    assert_int_equal(zcb_agent_complete(program->agent, &result), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_complete(program->agent, &result, false), ZCB_ERR_PROTOCOL);
 }
 
 static void a_command_of_the_wrong_kind_ends_the_session(void **state)
@@ -309,7 +309,7 @@ static void replies_carry_every_field(void **state)
                          .execution_ns = 77};
     result.field[ZCB_FIELD_ERR] = (zcb_text){"err", 3};
     result.field[ZCB_FIELD_PROGRESS] = (zcb_text){NULL, 5}; /* no text, whatever its length says */
-    assert_ok(zcb_agent_complete(program->agent, &result));
+    assert_ok(zcb_agent_complete(program->agent, &result, false));
     zcb_message message;
     assert_ok(zcb_receive_begin(program->commands, ZCB_WISH_COPY, &message, NULL));
     assert_int_equal(message.kind, ZCB_KIND_CONTROL);
@@ -327,7 +327,7 @@ static void replies_carry_every_field(void **state)
     assert_int_equal(reply.wire.exit_code, -3);
     assert_int_equal(reply.wire.execution_ns, 77);
     assert_memory_equal(reply.texts, "\0err\0\0\0\0\0\0", sizeof(reply.texts));
-    assert_int_equal(zcb_agent_complete(program->agent, NULL), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_agent_complete(program->agent, NULL, false), ZCB_ERR_INVALID);
     assert_int_equal(zcb_agent_output(program->agent, 1, NULL), ZCB_ERR_INVALID);
 }
 

@@ -22,6 +22,11 @@ unsigned plat_cpu_count(void)
     return online > 0 ? (unsigned)online : 1;
 }
 
+void plat_yield(void)
+{
+    sched_yield();
+}
+
 void plat_cpu_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

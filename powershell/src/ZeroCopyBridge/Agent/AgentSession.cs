@@ -45,7 +45,11 @@ internal sealed class AgentSession
         var loop = new PipelineLoop(_connection, session, bridges, arrivals, replies);
         using var console = new ConsoleCapture(output);
         new UrgentListener(_connection, session, bridges, arrivals, replies).Start();
-        RunOnOwnThread(() => session.Run(loop.Step));
+        RunOnOwnThread(() =>
+        {
+            replies.Own();
+            session.Run(loop.Step);
+        });
         return loop.ExitCode;
     }
 

@@ -41,6 +41,11 @@ internal sealed class PipelineLoop
     public bool Step(CommandRunner runner)
     {
         AssignArrivals(runner);
+        if (_served is not null)
+        {
+            _connection.Flush();
+        }
+
         switch (_served?.Serve(in _untilCommand))
         {
             case Inbox.Served.Message:
@@ -71,6 +76,7 @@ internal sealed class PipelineLoop
         // What was sent before this command was submitted is in its variable before the command runs.
         _bridges.CatchUp();
         AssignArrivals(runner);
+        _connection.Flush();
         _currentId = command.Id;
         if (!_session.Take(command.Id))
         {

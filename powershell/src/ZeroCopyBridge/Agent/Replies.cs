@@ -14,12 +14,16 @@ internal sealed unsafe class Replies
     private readonly AgentConnection _connection;
     private readonly OutputCollector _output;
     private readonly OutputTexts _texts = new();
+    private int _pipelineThreadId;
 
     public Replies(AgentConnection connection, OutputCollector output)
     {
         _connection = connection;
         _output = output;
     }
+
+    /// <summary>Makes the calling thread the pipeline's.</summary>
+    public void Own() => _pipelineThreadId = Environment.CurrentManagedThreadId;
 
     /// <summary>Sends what the command has written so far. The pipeline's thread only.</summary>
     public void SendOutput(ulong id, bool last)
@@ -96,11 +100,12 @@ internal sealed unsafe class Replies
     /// <summary>Where there is no memory for the texts, the program at least learns that the command has ended.</summary>
     private void Complete(in ZcbResult result)
     {
-        if (_connection.Complete(in result) == ZcbError.NoMemory)
+        bool soon = Environment.CurrentManagedThreadId == _pipelineThreadId;
+        if (_connection.Complete(in result, soon) == ZcbError.NoMemory)
         {
             ZcbResult bare = result;
             bare.Fields = default;
-            _connection.Complete(in bare);
+            _connection.Complete(in bare, soon);
         }
     }
 

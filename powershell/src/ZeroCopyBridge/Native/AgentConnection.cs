@@ -43,7 +43,14 @@ internal sealed unsafe class AgentConnection : IDisposable
         }
     }
 
-    public ZcbError Complete(in ZcbResult result) => NativeMethods.zcb_agent_complete(_handle, in result);
+    /// <summary>Ends a command.</summary>
+    /// <param name="result">How it ended.</param>
+    /// <param name="soon">True on the pipeline's thread: who only has a callback may hear of it with <see cref="Flush"/>.</param>
+    public ZcbError Complete(in ZcbResult result, bool soon) =>
+        NativeMethods.zcb_agent_complete(_handle, in result, soon ? (byte)1 : (byte)0);
+
+    /// <summary>Wakes the program for what was completed "soon"; the pipeline's thread, before it does something that may take long.</summary>
+    public void Flush() => NativeMethods.zcb_agent_flush(_handle);
 
     /// <summary>The channel of a bridge; null when the bridge was closed.</summary>
     /// <exception cref="ZcbException">The channel can't be opened.</exception>

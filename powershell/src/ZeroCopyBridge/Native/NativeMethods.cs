@@ -106,7 +106,10 @@ internal static unsafe partial class NativeMethods
     public static partial ZcbError zcb_agent_output(AgentHandle agent, ulong id, ZcbFields* fields);
 
     [LibraryImport(Library)]
-    public static partial ZcbError zcb_agent_complete(AgentHandle agent, in ZcbResult result);
+    public static partial ZcbError zcb_agent_complete(AgentHandle agent, in ZcbResult result, byte soon);
+
+    [LibraryImport(Library)]
+    public static partial void zcb_agent_flush(AgentHandle agent);
 
     [LibraryImport(Library)]
     public static partial ZcbError zcb_agent_listen(AgentHandle agent, out ZcbUrgent request, out ulong id, ZcbWait* wait);
