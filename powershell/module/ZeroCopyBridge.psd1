@@ -7,7 +7,7 @@
     Description          = 'The PowerShell side of the Zero-Copy Bridge: runs the commands of the program that started this engine, and moves data between its variables and that program through shared memory.'
     PowerShellVersion    = '7.4'
     CompatiblePSEditions = @('Core')
-    CmdletsToExport      = @('Start-ZeroCopyAgent')
+    CmdletsToExport      = @('Start-ZeroCopyAgent', 'New-ZeroCopyLease')
     FunctionsToExport    = @()
     AliasesToExport      = @()
     VariablesToExport    = @()

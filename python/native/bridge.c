@@ -49,12 +49,12 @@ static PyObject *open_bridge(PyTypeObject *type, SessionObject *session,
 
 static PyObject *bridge_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"session", "frame_bytes", "window_bytes", NULL};
+    static char *names[] = {"session", "frame_bytes", "window_bytes", "label", NULL};
     native_state *state = PyType_GetModuleState(type);
     PyObject *session, *frame, *window;
-    zcb_channel_options options;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!$OO:Bridge", names, state->session,
-                                     &session, &frame, &window) ||
+    zcb_channel_options options = {0};
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!$OOz:Bridge", names, state->session,
+                                     &session, &frame, &window, &options.label) ||
         !native_unsigned(frame, "frame_bytes", ZCB_MIN_FRAME_BYTES, ZCB_MAX_FRAME_BYTES,
                          &options.frame_bytes) ||
         !native_unsigned(window, "window_bytes", ZCB_MIN_WINDOW_BYTES, ZCB_MAX_WINDOW_BYTES,
@@ -121,14 +121,15 @@ static PyObject *raise_post(BridgeObject *self, zcb_error error, double timeout)
 }
 
 PyDoc_STRVAR(post_receive_doc,
-             "post_receive($self, /, target, timeout=None)\n--\n\n"
-             "Let the next message go into the variable that `target` names. Returns the id of\n"
-             "the transfer, whose result Session.next or Session.wait gives.");
+             "post_receive($self, /, target, timeout=None, lease=False)\n--\n\n"
+             "Let the next message go into the variable that `target` names, or be held in place\n"
+             "by it. Returns the id of the transfer, whose result Session.next or Session.wait gives.");
 
 static PyObject *bridge_post_receive(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                      PyObject *keywords)
 {
-    static const native_signature signature = {"post_receive", 1, 2, {"target", "timeout"}};
+    static const native_signature signature = {
+        "post_receive", 1, 3, {"target", "timeout", "lease"}};
     BridgeObject *self = (BridgeObject *)object;
     PyObject *values[NATIVE_MOST_PARAMETERS];
     size_t bytes;
@@ -136,13 +137,15 @@ static PyObject *bridge_post_receive(PyObject *object, PyObject *const *args, Py
     if (!native_arguments(&signature, args, count, keywords, values))
         return NULL;
     const char *target = native_text(values[0], "target", &bytes);
-    if (!target || !native_timeout(values[1], "timeout", &timeout))
+    int lease = values[2] ? PyObject_IsTrue(values[2]) : 0;
+    if (!target || lease < 0 || !native_timeout(values[1], "timeout", &timeout))
         return NULL;
+    uint32_t flags = ZCB_COMMAND_NOTIFY | (lease ? (uint32_t)ZCB_COMMAND_LEASE : 0);
     uint64_t id;
     native_wait wait;
     if (!native_wait_begin(&wait, self->session, native_deadline_ns(timeout)))
         return NULL;
-    zcb_error error = zcb_bridge_post_receive(self->bridge, target, bytes, ZCB_COMMAND_NOTIFY,
+    zcb_error error = zcb_bridge_post_receive(self->bridge, target, bytes, flags,
                                               native_timeout_ms(timeout), &id, &wait.wait);
     error = native_wait_end(&wait, error);
     if (!error)
@@ -282,6 +285,44 @@ static PyObject *bridge_send(PyObject *object, PyObject *const *args, Py_ssize_t
     if (error)
         return raise_send(self, error, bytes, refused_by, timeout);
     Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(allocate_doc,
+             "allocate($self, /, size, timeout=None)\n--\n\n"
+             "Memory of the frame, an Allocation of `size` bytes: to be filled and then sent on this\n"
+             "bridge without a copy.");
+
+static PyObject *bridge_allocate(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                                 PyObject *keywords)
+{
+    static const native_signature signature = {"allocate", 1, 2, {"size", "timeout"}};
+    BridgeObject *self = (BridgeObject *)object;
+    PyObject *values[NATIVE_MOST_PARAMETERS];
+    uint64_t bytes;
+    double timeout;
+    if (!native_arguments(&signature, args, count, keywords, values) ||
+        !native_unsigned(values[0], "size", 1, PY_SSIZE_T_MAX, &bytes) ||
+        !native_timeout(values[1], "timeout", &timeout))
+        return NULL;
+    zcb_block *block;
+    native_wait wait;
+    if (!native_wait_begin(&wait, &self->bridge, native_deadline_ns(timeout)))
+        return NULL;
+    zcb_error error = zcb_block_allocate(zcb_bridge_channel(self->bridge), bytes, &block,
+                                         &wait.wait);
+    if (!error && wait.raised) {
+        zcb_block_free(block);
+        error = ZCB_ERR_INTERRUPTED;
+    }
+    error = native_wait_end(&wait, error);
+    if (!error)
+        return native_allocation_wrap(self->state, block);
+    if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
+        return native_raise_timeout(
+            PyUnicode_FromFormat("Timeout allocating %llu bytes: no room in the frame",
+                                 (unsigned long long)bytes),
+            timeout, "Give up what is held there, or give the bridge a larger frame_mb.");
+    return raise_error(self, error);
 }
 
 /* ---------------------------------------------------------------- receiving */
@@ -520,6 +561,7 @@ static PyObject *bridge_receive_lease(PyObject *object, PyObject *const *args, P
 /* ---------------------------------------------------------------- the type */
 
 static PyMethodDef bridge_methods[] = {
+    {"allocate", NATIVE_METHOD(bridge_allocate), METH_FASTCALL | METH_KEYWORDS, allocate_doc},
     {"close", bridge_close, METH_NOARGS, close_doc},
     {"post_receive", NATIVE_METHOD(bridge_post_receive), METH_FASTCALL | METH_KEYWORDS,
      post_receive_doc},
@@ -544,7 +586,7 @@ static PyMemberDef bridge_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(bridge_doc, "Bridge(session, *, frame_bytes, window_bytes)\n--\n\n"
+PyDoc_STRVAR(bridge_doc, "Bridge(session, *, frame_bytes, window_bytes, label=None)\n--\n\n"
                          "One more channel of a session. Keeps its session alive.");
 
 static PyType_Slot bridge_slots[] = {

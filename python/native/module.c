@@ -60,11 +60,13 @@ static bool add_types(PyObject *module, native_state *state)
 {
     if (!add_type(module, &native_clixml_spec, (PyObject *)&PyBytes_Type, &state->clixml) ||
         !add_type(module, &native_result_spec, NULL, &state->result) ||
+        !add_type(module, &native_allocation_spec, NULL, &state->allocation) ||
         !add_type(module, &native_lease_spec, NULL, &state->lease) ||
         !add_type(module, &native_session_spec, NULL, &state->session) ||
         !add_type(module, &native_bridge_spec, NULL, &state->bridge))
         return false;
     forbid_instantiation(state->result);
+    forbid_instantiation(state->allocation);
     forbid_instantiation(state->lease);
     state->error = native_error_create();
     return state->error && PyModule_AddType(module, (PyTypeObject *)state->error) == 0;
@@ -104,6 +106,7 @@ static int module_exec(PyObject *module)
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     native_state *state = PyModule_GetState(module);
+    Py_VISIT(state->allocation);
     Py_VISIT(state->bridge);
     Py_VISIT(state->clixml);
     Py_VISIT(state->lease);
@@ -116,6 +119,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
 static int module_clear(PyObject *module)
 {
     native_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->allocation);
     Py_CLEAR(state->bridge);
     Py_CLEAR(state->clixml);
     Py_CLEAR(state->lease);

@@ -41,6 +41,7 @@
 #define NATIVE_METHOD(function) ((PyCFunction)(void (*)(void))(function))
 
 typedef struct native_state {
+    PyTypeObject *allocation;
     PyTypeObject *bridge;
     PyTypeObject *clixml;
     PyTypeObject *lease;
@@ -55,6 +56,7 @@ typedef struct SessionObject {
     PyObject *weak_references;
 } SessionObject;
 
+extern PyType_Spec native_allocation_spec;
 extern PyType_Spec native_bridge_spec;
 extern PyType_Spec native_clixml_spec;
 extern PyType_Spec native_lease_spec;
@@ -150,6 +152,9 @@ PyObject *native_result_wrap(native_state *state, zcb_result *result);
 
 /* A CliXml of `bytes` bytes that are not set yet. */
 PyObject *native_clixml_allocate(native_state *state, Py_ssize_t bytes);
+
+/* Takes the block, also on failure. */
+PyObject *native_allocation_wrap(native_state *state, zcb_block *block);
 
 /* A received message: a lease, or a private copy from PyMem_RawMalloc. */
 typedef struct native_block {

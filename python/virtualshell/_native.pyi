@@ -54,6 +54,14 @@ class Result:
     def progress(self) -> str: ...
 
 @final
+class Allocation:
+    """Memory of a bridge's frame, a writable buffer: what begins at its first byte is sent by that bridge, once,
+    without a copy."""
+
+    def __buffer__(self, flags: int) -> memoryview: ...
+    def __len__(self) -> int: ...
+
+@final
 class Lease:
     """A received message held in place, or its private copy: a read-only buffer. memoryview(lease).obj is
     the lease, so a view that is sent back remembers its kind."""
@@ -103,8 +111,19 @@ class Session:
 
 @final
 class Bridge:
-    def __init__(self, session: Session, *, frame_bytes: int, window_bytes: int) -> None: ...
-    def post_receive(self, target: str, timeout: Optional[float] = None) -> int: ...
+    def __init__(
+        self,
+        session: Session,
+        *,
+        frame_bytes: int,
+        window_bytes: int,
+        label: Optional[str] = None,
+    ) -> None: ...
+    def allocate(self, size: int, timeout: Optional[float] = None) -> Allocation:
+        """Memory of the frame to be filled and then sent on this bridge without a copy."""
+    def post_receive(
+        self, target: str, timeout: Optional[float] = None, lease: bool = False
+    ) -> int: ...
     def post_send(
         self, expression: str, depth: int = 0, timeout: Optional[float] = None
     ) -> int: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 import threading
 import time
 import weakref
@@ -44,6 +45,7 @@ _LEAST_MB = 1 / 16
 _MOST_FRAME_MB = 1 << 20
 _MOST_CHUNK_MB = 1 << 10
 _SCOPES = ("Local", "Global")
+_MOST_LABEL_BYTES = 127
 _MOST_IDLE = 4  # channels that are kept for the next all-in-one transfers
 _numbers = itertools.count(1)
 
@@ -108,15 +110,15 @@ class ZeroCopyBridge:
         self._shell = shell
         self._pid = os.getpid()
         self._why_closed: Optional[str] = None
-        self._lock = threading.Lock()  # of _main and _why_closed
+        self._lock = threading.Lock()  # of _why_closed
         self._open: Set[Transfers] = set()
         self._idle: List[Transfers] = []
-        self._main: Optional[Transfers] = None  # the channel of the forms in two steps
+        self._main: Transfers  # the channel of the forms in two steps
         self._completions: Optional[Completions] = shell._attach(self)  # None when closed
         finalizer = weakref.finalize(self, _close_all, self._open, self._pid)
         finalizer.atexit = False  # the end of the session, at exit, ends its bridges
         try:
-            self._idle.append(self._new_channel())
+            self._main = self._new_channel(self._label())
         except BaseException:
             shell._detach(self)
             raise
@@ -150,12 +152,17 @@ class ZeroCopyBridge:
 
     # Python to PowerShell
 
-    def receive_to_powershell(self, target: str, timeout: Optional[float] = None) -> TransferFuture:
+    def receive_to_powershell(
+        self, target: str, timeout: Optional[float] = None, lease: bool = False
+    ) -> TransferFuture:
         """Lets PowerShell receive the next message into a variable; returns at once.
 
         target: what PowerShell can assign to: "$x", "$global:x", "$env:X", "$h.key", "$a[3]",
         "[byte[]]$x".
         timeout: how long PowerShell waits for the message to be complete.
+        lease: give PowerShell no byte[], which costs a copy, but a `ZeroCopyBridge.Lease`: a view of
+        the shared memory itself, to be read by index or as a Stream. The message must then fit the
+        frame, and takes its room there until the lease is disposed of or collected.
 
         The future's `result()` is a CommandResult; where the data could not be assigned its
         `success` is False and its `err` says why. It raises TransferTimeoutError when nothing came
@@ -163,19 +170,54 @@ class ZeroCopyBridge:
         there before any command that is given after the data was sent. ValueError: no target.
         SessionLostError, ChannelError.
         """
-        return self._post_receive(self._main_channel(), _target(target), self._limit(timeout))
+        return self._post_receive(self._main, _target(target), self._limit(timeout), bool(lease))
+
+    def allocate(self, nbytes: int, timeout: Optional[float] = None) -> memoryview:
+        """Memory of the bridge to be filled in place: a writable view of `nbytes` bytes.
+
+        A `send` (without a target) of what begins at its first byte, the view or a NumPy array over
+        it, sends the memory itself, once, without a copy; write no more to it then. It is given back
+        when the view and all that was made of it are gone, and PowerShell has given it back, too.
+
+        TransferTooLargeError ("Data exceeds frame size"): more than `frame_mb`. TransferTimeoutError:
+        there was no room in time. MemoryError: the system has no memory for it. SessionLostError,
+        ChannelError.
+        """
+        size, limit = arguments.integer(nbytes, "nbytes", 1, sys.maxsize), self._limit(timeout)
+        if size > self._frame_bytes:
+            raise TransferTooLargeError(
+                f"Data exceeds frame size: {size:,} bytes can't be allocated in a frame of"
+                f" {self._frame_bytes:,}. Give the ZeroCopyBridge a larger frame_mb"
+            )
+        try:
+            return memoryview(self._live(self._main).allocate(size, limit))
+        except TimeoutError:
+            raise TransferTimeoutError(
+                f"Timeout: there was no room for {size:,} bytes in the frame within"
+                f" {plural(limit)}. Let go of views and messages that lie there, or give the"
+                " ZeroCopyBridge a larger frame_mb"
+            ) from None
+        except _native.Error as error:
+            raise self._error(error) from error
 
     def send(
-        self, data: Any, target: Optional[str] = None, timeout: Optional[float] = None
+        self,
+        data: Any,
+        target: Optional[str] = None,
+        timeout: Optional[float] = None,
+        lease: bool = False,
     ) -> None:
         """Sends one message: any contiguous buffer (bytes, bytearray, memoryview, array, mmap,
-        NumPy), which is copied from directly and may be changed as soon as this returns.
+        NumPy), which is copied from directly and may be changed as soon as this returns. What was
+        made by `allocate` is not copied at all.
 
         With a target it puts the data into that variable and returns when it is there; otherwise it
         goes to the first posted receive, or is kept for the next one while the frame has room.
+        lease: for a target; as for `receive_to_powershell`.
 
         TransferTimeoutError: nobody received it in time; the message is withdrawn. TransferError:
-        PowerShell could not take it, and why. TransferTooLargeError: more than a byte[] holds.
+        PowerShell could not take it, and why. TransferTooLargeError: more than a byte[] holds, or
+        for a lease than the frame.
         TypeError: no buffer. After each of these the bridge can be used as before.
         SessionLostError, ChannelError.
         """
@@ -183,16 +225,16 @@ class ZeroCopyBridge:
             target = _target(target)
         limit = self._limit(timeout)
         size = len(data) if type(data) is bytes else arguments.buffer_bytes(data, "data")
-        if size > _MOST_ARRAY_BYTES:
+        if size > _MOST_ARRAY_BYTES and not lease:
             raise TransferTooLargeError(
                 f"data has {size:,} bytes, but a byte[] of .NET holds at most"
                 f" 0x{_MOST_ARRAY_BYTES:X} ({_MOST_ARRAY_BYTES:,}): send it in parts. Nothing was"
                 " sent"
             )
         if target is None:
-            self._deliver(self._main_channel(), data, limit)
+            self._deliver(self._main, data, limit)
         else:
-            self._send_into(target, data, limit)
+            self._send_into(target, data, limit, bool(lease))
 
     # PowerShell to Python
 
@@ -214,7 +256,7 @@ class ZeroCopyBridge:
         """
         depth = arguments.integer(depth, "depth", 1, 100)
         expression = arguments.text(expression, "expression")
-        return self._post_send(self._main_channel(), expression, depth, self._limit(timeout))
+        return self._post_send(self._main, expression, depth, self._limit(timeout))
 
     @overload
     def receive(
@@ -272,7 +314,7 @@ class ZeroCopyBridge:
             depth = arguments.integer(depth, "depth", 1, 100)
         limit = self._limit(timeout)
         if expression is None:
-            transfers = self._main_channel()
+            transfers = self._main
             data = _data(transfers, self._take(transfers, _Deadline(limit), return_memoryview))
         else:
             data = self._receive_from(expression, depth, limit, return_memoryview)
@@ -316,11 +358,19 @@ class ZeroCopyBridge:
     # all-in-one transfer has one to itself meanwhile: nothing that is posted or queued can come
     # between its two halves, and what it leaves behind when it fails goes with the channel.
 
-    def _new_channel(self) -> Transfers:
+    def _label(self) -> Optional[str]:
+        """What New-ZeroCopyLease finds the bridge by, where its name is short enough for that."""
+        fits = len(self._name.encode("utf-8", "replace")) <= _MOST_LABEL_BYTES
+        return self._name if fits and "\0" not in self._name else None
+
+    def _new_channel(self, label: Optional[str] = None) -> Transfers:
         session = self._home().session
         try:
             native = _native.Bridge(
-                session, frame_bytes=self._frame_bytes, window_bytes=self._chunk_bytes
+                session,
+                frame_bytes=self._frame_bytes,
+                window_bytes=self._chunk_bytes,
+                label=label,
             )
         except _native.Error as error:
             if not session.alive()[0]:
@@ -348,13 +398,6 @@ class ZeroCopyBridge:
             self._open.discard(transfers)
             _close_all({transfers}, self._pid)
 
-    def _main_channel(self) -> Transfers:
-        if self._main is None:
-            with self._lock:
-                if self._main is None:
-                    self._main = self._take_channel()
-        return self._main
-
     def _home(self) -> Completions:
         completions = self._completions
         if completions is None:
@@ -374,11 +417,11 @@ class ZeroCopyBridge:
         )
 
     def _post_receive(
-        self, transfers: Transfers, target: str, limit: Optional[float]
+        self, transfers: Transfers, target: str, limit: Optional[float], lease: bool
     ) -> TransferFuture:
         post = self._live(transfers).post_receive
         return self._posted(
-            transfers, lambda: post(target, limit), target, limit, "no message was complete for"
+            transfers, lambda: post(target, limit, lease), target, limit, "no message was complete for"
         )
 
     def _post_send(
@@ -425,6 +468,12 @@ class ZeroCopyBridge:
         except _native.Error as error:
             if error.name == "ZCB_ERR_REFUSED":
                 raise self._refused(transfers, error) from error
+            if error.name == "ZCB_ERR_TOO_LARGE":
+                raise TransferTooLargeError(
+                    "Data exceeds frame size: a lease can't be larger than the frame, which has"
+                    f" {self._frame_bytes:,} bytes. Give the ZeroCopyBridge a larger frame_mb, or"
+                    " receive without lease=True. Nothing was sent"
+                ) from error
             raise self._error(error) from error
 
     def _take(self, transfers: Transfers, deadline: _Deadline, lease: bool) -> Message:
@@ -445,11 +494,11 @@ class ZeroCopyBridge:
                 if error.name != "ZCB_ERR_ABORTED":
                     raise self._error(error) from error
 
-    def _send_into(self, target: str, data: Any, limit: Optional[float]) -> None:
+    def _send_into(self, target: str, data: Any, limit: Optional[float], lease: bool) -> None:
         deadline, clean = _Deadline(limit), False
         transfers = self._take_channel()
         try:
-            future = self._post_receive(transfers, target, deadline.left())
+            future = self._post_receive(transfers, target, deadline.left(), lease)
             self._deliver(transfers, data, deadline.left())
             result = future.result()
             clean = result.success

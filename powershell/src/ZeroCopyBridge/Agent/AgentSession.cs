@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using ZeroCopyBridge.Commands;
 using ZeroCopyBridge.Engine;
 using ZeroCopyBridge.Native;
 
@@ -13,12 +14,16 @@ internal sealed class AgentSession
 
     private readonly AgentConnection _connection;
     private readonly object? _profile;
+    private Bridges? _bridges;
 
     private AgentSession(AgentConnection connection, object? profile)
     {
         _connection = connection;
         _profile = profile;
     }
+
+    /// <summary>The one of this process, which belongs to the program that started it; null in another engine.</summary>
+    public static AgentSession? Current { get; private set; }
 
     /// <summary>Connects, serves until the session is over, and returns the process's exit code.</summary>
     /// <param name="engineVersion">PowerShell's version.</param>
@@ -32,16 +37,28 @@ internal sealed class AgentSession
             Environment.SetEnvironmentVariable(name, null);
         }
 
-        return new AgentSession(connection, profile).Run();
+        Current = new AgentSession(connection, profile);
+        return Current.Run();
+    }
+
+    /// <summary>Takes memory of a bridge, waiting for room; any thread.</summary>
+    /// <exception cref="ZcbException">There is no such bridge, or no memory.</exception>
+    public Lease Allocate(string channelName, ulong bytes, in ZcbWait wait)
+    {
+        Bridge bridge = _connection.FindChannel(channelName) is uint number && _bridges!.Get(number) is Bridge found
+            ? found
+            : throw new ZcbException($"There is no open bridge with the channel_name '{channelName}'.");
+        return bridge.Allocate(bytes, in wait);
     }
 
     private int Run()
     {
         using var arrivals = new Arrivals();
         var output = new OutputCollector();
-        var session = new EngineSession(output, _connection.Width, _profile);
+        var session = new EngineSession(output, _connection.Width, _profile, NewZeroCopyLeaseCommand.Entry);
         var replies = new Replies(_connection, output);
         var bridges = new Bridges(_connection, arrivals, replies);
+        _bridges = bridges;
         var loop = new PipelineLoop(_connection, session, bridges, arrivals, replies);
         using var console = new ConsoleCapture(output);
         new UrgentListener(_connection, session, bridges, arrivals, replies).Start();

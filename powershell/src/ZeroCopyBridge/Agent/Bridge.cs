@@ -20,6 +20,27 @@ internal sealed class Bridge
 
     public Outbox Outbox { get; }
 
+    /// <summary>Takes memory that is sent on this bridge without a copy.</summary>
+    /// <exception cref="ZcbException">There is none.</exception>
+    public Lease Allocate(ulong bytes, in ZcbWait wait)
+    {
+        ZcbError error = ZcbError.Closed;
+        Lease? lease = null;
+        if (_channel.TryAddUser())
+        {
+            error = _channel.Allocate(bytes, out lease, in wait);
+            _channel.RemoveUser();
+        }
+
+        return lease ?? throw (error switch
+        {
+            ZcbError.Closed or ZcbError.PeerClosed => new ZcbException(ClosedText),
+            ZcbError.TooLarge => new ZcbException(
+                $"Data exceeds frame size: {bytes} bytes can't be allocated in a frame of {_channel.FrameBytes}. Give the bridge a larger frame_mb."),
+            _ => new ZcbException($"allocating {bytes} bytes", error),
+        });
+    }
+
     /// <summary>Ends all transfers. The channel itself goes when the last thread has left it.</summary>
     public void Close()
     {

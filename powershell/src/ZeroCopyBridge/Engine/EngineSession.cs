@@ -18,14 +18,18 @@ internal sealed class EngineSession
     private readonly EngineHost _host;
     private readonly StopGate _gate = new();
     private readonly object? _profile;
+    private readonly SessionStateCommandEntry[] _commands;
     private Func<CommandRunner, bool>? _step;
     private bool _over;
 
     /// <param name="output">Takes what the commands write.</param>
     /// <param name="width">Columns of formatted output.</param>
     /// <param name="profile">The value of <c>$PROFILE</c>, which a console host sets; or null.</param>
-    public EngineSession(OutputCollector output, int width = DefaultWidth, object? profile = null)
+    /// <param name="commands">What commands find beside PowerShell's own.</param>
+    public EngineSession(
+        OutputCollector output, int width = DefaultWidth, object? profile = null, params SessionStateCommandEntry[] commands)
     {
+        _commands = commands;
         _profile = profile;
         Output = output;
         _host = new EngineHost(output, width);
@@ -80,7 +84,14 @@ internal sealed class EngineSession
 
     private Runspace OpenRunspace()
     {
-        Runspace runspace = RunspaceFactory.CreateRunspace(_host, InitialSessionState.CreateDefault2());
+        var state = InitialSessionState.CreateDefault2();
+        foreach (SessionStateCommandEntry command in _commands)
+        {
+            state.Commands.Add(command);
+        }
+
+        state.Types.Add(new SessionStateTypeEntry(LeaseDisplay(), isRemove: false));
+        Runspace runspace = RunspaceFactory.CreateRunspace(_host, state);
         runspace.ThreadOptions = PSThreadOptions.UseCurrentThread;
         runspace.Name = "ZeroCopyBridge";
         runspace.Open();
@@ -93,6 +104,12 @@ internal sealed class EngineSession
         runspace.Debugger.DebuggerStop += static (_, stop) => stop.ResumeAction = DebuggerResumeAction.Continue;
         return runspace;
     }
+
+    /// <summary>What is shown of a lease: a span can't be, and a stream says nothing.</summary>
+    private static TypeData LeaseDisplay() => new(typeof(Lease))
+    {
+        DefaultDisplayPropertySet = new PropertySetData([nameof(Lease.Length), nameof(Lease.IsReadOnly), nameof(Lease.IsInPlace)]),
+    };
 
     private void RunOuterPipeline(Runspace runspace)
     {

@@ -8,5 +8,10 @@ internal sealed class ZcbException : Exception
     public ZcbException(string what, ZcbError error, string? detail = null)
         : base($"{what}: {(string.IsNullOrEmpty(detail) ? NativeText.Of(error) : detail)}") => Error = error;
 
+    public ZcbException(string message)
+        : base(message)
+    {
+    }
+
     public ZcbError Error { get; }
 }
