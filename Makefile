@@ -21,8 +21,8 @@ CSPROJ := powershell/src/ZeroCopyBridge/ZeroCopyBridge.csproj
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-lint build demo test test-c test-python test-powershell examples bench \
-	format lint check sanitize asan tsan stress wheel clean
+.PHONY: help setup setup-lint setup-bench build demo test test-c test-python test-powershell examples \
+	bench bench-quick bench-build format lint check sanitize asan tsan stress wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,6 +32,9 @@ setup: ## bring the machine what the project needs (system packages, PowerShell)
 
 setup-lint:
 	@scripts/setup.sh --lint
+
+setup-bench:
+	@scripts/setup.sh --bench
 
 build: $(WHEEL) ## leave a ready interpreter, package installed, at .venv/bin/python
 
@@ -56,8 +59,14 @@ examples: build build/c/build.ninja ## run every example
 	meson compile -C build/c
 	scripts/run-examples.sh $(PY) build/c/examples $(CURDIR)/build/wheel/powershell/ZeroCopyBridge.dll
 
-bench: build ## measure throughput and latency
-	$(PY) benchmarks/bench.py
+bench: bench-build ## measure the bridge, its peers and the machine's limits; draw docs/images/
+	$(PY) -B benchmarks/bench.py --pictures $(BENCH)
+
+bench-quick: bench-build ## the same in under two minutes, without pictures (BENCH="--only word" picks)
+	$(PY) -B benchmarks/bench.py --quick $(BENCH)
+
+bench-build: setup-bench build build/bench/build.ninja
+	meson compile -C build/bench bench-limits
 
 format: setup-lint ## rewrite the sources as the formatters want them
 	clang-format -i $(C_FILES)
@@ -107,6 +116,10 @@ $(WHEEL): $(SOURCES) $(VENV)/pyvenv.cfg | setup
 
 build/c/build.ninja: | setup
 	meson setup build/c $(MESON_FLAGS)
+
+build/bench/build.ninja: | setup
+	meson setup build/bench -Dpython=disabled -Dpowershell=disabled -Dtests=disabled \
+		-Dexamples=false -Dbenchmarks=true --buildtype=release
 
 build/lint/build.ninja: | setup
 	meson setup build/lint -Dpython=enabled -Dpowershell=disabled -Dtests=enabled -Dwerror=true

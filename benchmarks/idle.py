@@ -1,63 +1,53 @@
-"""What an idle session costs beside the bare engine idle: processor time and context switches over some seconds.
-
-    python benchmarks/idle.py [--seconds 10]
-"""
+"""What an idle session costs, beside the bare engine idle: processor time and wake-ups."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import subprocess
 import time
 from pathlib import Path
-from typing import Dict, NamedTuple
+from typing import IO, Dict, cast
 
-from virtualshell import Shell, ZeroCopyBridge, _native
+from virtualshell import Shell, ZeroCopyBridge
 
-TICK = os.sysconf("SC_CLK_TCK")
+from engine import start_engine
+from measure import Effort, Figures, pid_of, processor_seconds
 
-
-class Cost(NamedTuple):
-    cpu_ms: float
-    switches: int
-
-    def minus(self, earlier: Cost) -> Cost:
-        return Cost(self.cpu_ms - earlier.cpu_ms, self.switches - earlier.switches)
+SETTLE_SECONDS = 2  # tiered compilation works on in the background
 
 
-def switches(status: Path) -> int:
-    return sum(int(line.split()[1]) for line in status.read_text().splitlines() if "ctxt_switches" in line)
+def context_switches(pid: int) -> Dict[str, int]:
+    """By thread: of one that ended, what it had is gone."""
+    counts = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        lines = (task / "status").read_text().splitlines()
+        counts[task.name] = sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+    return counts
 
 
-def cost(pid: int) -> Cost:
-    """Of all threads of the process so far (proc(5): stat fields 14 and 15, status)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return Cost((int(fields[11]) + int(fields[12])) * 1000 / TICK, sum(switches(task / "status") for task in tasks))
+def measure_idle(effort: Effort) -> Figures:
+    with start_engine("-Command", "1; [Threading.Thread]::Sleep(-1)") as bare:
+        cast("IO[bytes]", bare.stdout).readline()
+        try:
+            with Shell(timeout_seconds=60) as shell, ZeroCopyBridge(shell) as bridge:
+                bridge.send(b"x" * 1_000_000, "$x")
+                shell.run("$x.Length")
+                pids = {"bare engine": bare.pid, "engine": pid_of(shell), "Python": os.getpid()}
+                return watch(pids, effort.of(4, 20))
+        finally:
+            bare.kill()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=10.0)
-    seconds: float = parser.parse_args().seconds
-    engine, _ = _native.find_engine()
-    wait_for_ever = "1; [Threading.Thread]::Sleep(-1)"
-    arguments = [engine, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", wait_for_ever]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as bare, Shell(timeout_seconds=60) as shell:
-        assert bare.stdout is not None
-        bare.stdout.readline()
-        with ZeroCopyBridge(shell) as bridge:
-            bridge.send(b"x" * 1_000_000, "$x")
-            shell.run("$x.Length")
-            pids = {"bare engine": bare.pid, "our engine": shell.pid, "Python": os.getpid()}
-            time.sleep(2)  # both settle: tiered compilation works on in the background
-            before: Dict[str, Cost] = {name: cost(pid) for name, pid in pids.items()}
-            time.sleep(seconds)
-            for name, pid in pids.items():
-                spent = cost(pid).minus(before[name])
-                print(f"{name:12} {spent.cpu_ms:8.0f} ms processor time {spent.switches:8} context switches in {seconds:.0f} s")
-        bare.kill()
-
-
-if __name__ == "__main__":
-    main()
+def watch(pids: Dict[str, int], seconds: float) -> Figures:
+    """The clocks are read next to the pause, so that reading the rest is not taken for Python's cost."""
+    time.sleep(SETTLE_SECONDS)
+    switches = {name: context_switches(pid) for name, pid in pids.items()}
+    clocks = {name: processor_seconds(pid) for name, pid in pids.items()}
+    time.sleep(seconds)
+    processor = {
+        name: (processor_seconds(pid) - clocks[name]) * 1000 / seconds for name, pid in pids.items()
+    }
+    wake_ups = {}
+    for name, pid in pids.items():
+        now, before = context_switches(pid), switches[name]
+        wake_ups[name] = sum(count - before.get(task, 0) for task, count in now.items()) / seconds
+    return {"processor": processor, "wake-ups": wake_ups}

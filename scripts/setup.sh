@@ -1,6 +1,6 @@
 #!/bin/bash
 # Bring this machine what the project needs: system packages, the .NET SDK's word, the engine.
-# Run again, it only looks (well under a second). usage: setup.sh [--lint]
+# Run again, it only looks (well under a second). usage: setup.sh [--lint | --bench]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,11 @@ packages=(
     python3-numpy python3-pytest python3-pytest-timeout python3-hypothesis python3-rich
 )
 lint_packages=(clang-format clang-tidy mypy)
-[[ ${1-} == --lint ]] && packages+=("${lint_packages[@]}")
+bench_packages=(python3-zmq python3-matplotlib)
+case ${1-} in
+    --lint) packages+=("${lint_packages[@]}") ;;
+    --bench) packages+=("${bench_packages[@]}") ;;
+esac
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

@@ -190,7 +190,7 @@ class ZeroCopyBridge:
                 f" {self._frame_bytes:,}. Give the ZeroCopyBridge a larger frame_mb"
             )
         try:
-            return memoryview(self._live(self._main).allocate(size, limit))
+            return memoryview(cast(bytes, self._live(self._main).allocate(size, limit)))
         except TimeoutError:
             raise TransferTimeoutError(
                 f"Timeout: there was no room for {size:,} bytes in the frame within"
