@@ -24,12 +24,23 @@ static const char *const agent_arguments[] = {"-NoLogo",
                                               " -ErrorAction Stop; Start-ZeroCopyAgent",
                                               NULL};
 
+/* What makes the engine's runtime fit large transfers (docs/performance.md), unless the user has set it. The
+ * agent takes them out of its environment again, by the list in TUNING_VARIABLE, before any command runs. */
+#define TUNING_VARIABLE "ZCB_TUNING"
+static const char *const tunings[] = {
+    "DOTNET_GCLOHThreshold=400000", /* hexadecimal: arrays up to 4 MiB die young, without a full collection */
+    "DOTNET_GCRetainVM=1",          /* memory that was touched once is used again */
+};
+#define TUNINGS (sizeof(tunings) / sizeof(tunings[0]))
+
 /* What is needed until the engine has answered. */
 struct starting {
     const zcb_session_options *options;
     zcb_session *session;
     char engine[PATH_BYTES];
     char module[PATH_BYTES];
+    char module_variable[PATH_BYTES + sizeof(MODULE_VARIABLE)];
+    char tuning_variable[256];
     plat_handle engine_link; /* the end that the engine inherits */
     plat_handle out, err;
     const zcb_wait *wait;
@@ -64,28 +75,58 @@ static zcb_error find_module(struct starting *start)
     return ZCB_ERR_NOT_FOUND;
 }
 
-/* The caller's variables and the module's path behind them. */
-static const char **make_environment(const struct starting *start, char *module_variable,
-                                     size_t bytes)
+/* The caller says something of this variable ("NAME=..." or "NAME"), or this process has it. */
+static bool is_set_already(const struct starting *start, const char *variable)
+{
+    size_t length = strcspn(variable, "=");
+    for (const char *const *given = start->options->environment; given && *given; given++)
+        if (strncmp(*given, variable, length) == 0 &&
+            ((*given)[length] == 0 || (*given)[length] == '='))
+            return true;
+    char name[64];
+    snprintf(name, sizeof(name), "%.*s", (int)length, variable);
+    return getenv(name) != NULL;
+}
+
+/* Adds the tunings, and the list of their names for the agent; returns how many variables that made. */
+static size_t add_tunings(struct starting *start, const char **environment)
+{
+    size_t count = 0;
+    int used = snprintf(start->tuning_variable, sizeof(start->tuning_variable), TUNING_VARIABLE "=");
+    for (size_t i = 0; i < TUNINGS; i++) {
+        if (is_set_already(start, tunings[i]))
+            continue;
+        environment[count++] = tunings[i];
+        used += snprintf(start->tuning_variable + used,
+                         sizeof(start->tuning_variable) - (size_t)used, "%.*s;",
+                         (int)strcspn(tunings[i], "="), tunings[i]);
+    }
+    environment[count++] = start->tuning_variable;
+    return count;
+}
+
+/* The caller's variables, and ours behind them. */
+static const char **make_environment(struct starting *start)
 {
     size_t count = 0;
     const char *const *given = start->options->environment;
     while (given && given[count])
         count++;
-    const char **environment = calloc(count + 2, sizeof(*environment));
+    const char **environment = calloc(count + TUNINGS + 3, sizeof(*environment));
     if (!environment)
         return NULL;
     for (size_t i = 0; i < count; i++)
         environment[i] = given[i];
-    snprintf(module_variable, bytes, MODULE_VARIABLE "=%s", start->module);
-    environment[count] = module_variable;
+    snprintf(start->module_variable, sizeof(start->module_variable), MODULE_VARIABLE "=%s",
+             start->module);
+    environment[count++] = start->module_variable;
+    (void)add_tunings(start, &environment[count]);
     return environment;
 }
 
 static zcb_error spawn(struct starting *start)
 {
-    char module_variable[PATH_BYTES + sizeof(MODULE_VARIABLE)];
-    const char **environment = make_environment(start, module_variable, sizeof(module_variable));
+    const char **environment = make_environment(start);
     if (!environment)
         return ZCB_ERR_NO_MEMORY;
     plat_spawn spawn = {.path = start->engine,

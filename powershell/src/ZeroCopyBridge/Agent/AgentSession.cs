@@ -10,7 +10,10 @@ namespace ZeroCopyBridge.Agent;
 internal sealed class AgentSession
 {
     // What libzcb told this process by its environment; not for the programs that the user starts.
-    private static readonly string[] s_ownVariables = ["ZCB_LINK", "ZCB_MODULE"];
+    private static readonly string[] s_ownVariables = ["ZCB_LINK", "ZCB_MODULE", TuningVariable];
+
+    // Names, with a semicolon behind each, of what libzcb has set for this runtime alone.
+    private const string TuningVariable = "ZCB_TUNING";
 
     private readonly AgentConnection _connection;
     private readonly object? _profile;
@@ -32,7 +35,8 @@ internal sealed class AgentSession
     public static int Serve(string engineVersion, object? profile)
     {
         using AgentConnection connection = AgentConnection.Open(engineVersion);
-        foreach (string name in s_ownVariables)
+        string tunings = Environment.GetEnvironmentVariable(TuningVariable) ?? string.Empty;
+        foreach (string name in (string[])[.. s_ownVariables, .. tunings.Split(';', StringSplitOptions.RemoveEmptyEntries)])
         {
             Environment.SetEnvironmentVariable(name, null);
         }

@@ -14,7 +14,7 @@ internal sealed class PipelineLoop
     private readonly Arrivals _arrivals;
     private readonly Replies _replies;
     private readonly ConsoleDrain _console;
-    private readonly TargetCache _targets = new();
+    private readonly TextCache<VariableTarget> _targets = new(VariableTarget.Parse);
     private readonly CommandText _text = new();
     private readonly ZcbWait _untilWoken;
     private readonly ZcbWait _untilCommand;

@@ -17,6 +17,7 @@ internal sealed class CommandRunner
     private readonly OutputCollector _output;
     private readonly StopGate _gate;
     private readonly OutputFormatter _formatter;
+    private readonly TextCache<SendExpression> _expressions = new(SendExpression.Parse);
     private readonly List<ErrorRecord> _errors = [];
     private LoopCommand _loop = null!;
 
@@ -101,7 +102,7 @@ internal sealed class CommandRunner
     /// <exception cref="TransferException">There is no value, or it can't be serialized.</exception>
     public OutgoingValue Evaluate(string expression, int depth)
     {
-        object? value = SendExpression.Evaluate(_loop, expression);
+        object? value = _expressions.Get(expression).Evaluate(_loop);
         if (value is null && _errors.Count > 0)
         {
             var failure = new TransferException($"'{expression}' cannot be sent: {_errors[0]}");

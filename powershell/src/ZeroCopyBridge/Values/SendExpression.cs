@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Collections.ObjectModel;
 using System.Management.Automation;
 using System.Management.Automation.Internal;
@@ -7,15 +8,31 @@ using System.Management.Automation.Runspaces;
 
 namespace ZeroCopyBridge.Values;
 
-/// <summary>Evaluates what is to be sent: one expression or pipeline, at the prompt's scope.</summary>
-internal static class SendExpression
+/// <summary>What is to be sent: one expression or pipeline, evaluated at the prompt's scope.</summary>
+internal sealed class SendExpression
 {
-    /// <summary>
-    /// The value of the expression, as an assignment would store it: several outputs become object[], a single
-    /// one stays itself, a collection is not taken apart.
-    /// </summary>
-    /// <exception cref="TransferException">It isn't one expression, a variable doesn't exist, or it throws.</exception>
-    public static object? Evaluate(PSCmdlet context, string text)
+    // Variables that mean something else inside the script that evaluates an expression than they do outside.
+    private static readonly HashSet<string> s_local = new(StringComparer.OrdinalIgnoreCase)
+    {
+        "_", "args", "input", "this", "PSItem", "MyInvocation", "PSBoundParameters", "PSCmdlet", "PSScriptRoot", "PSCommandPath",
+    };
+
+    private readonly string _text;
+    private readonly PipelineBaseAst _pipeline;
+    private readonly string? _variable; // of a bare variable: its name
+
+    private SendExpression(string text, PipelineBaseAst pipeline)
+    {
+        _text = text;
+        _pipeline = pipeline;
+        _variable = RootOf(pipeline, membersToo: false) is { VariablePath: { IsDriveQualified: false } path }
+            && !s_local.Contains(path.UserPath)
+            ? path.UserPath
+            : null;
+    }
+
+    /// <exception cref="TransferException">It isn't one expression or pipeline.</exception>
+    public static SendExpression Parse(string text)
     {
         ScriptBlockAst script = Parser.ParseInput(text, out _, out ParseError[] errors);
         if (errors.Length > 0)
@@ -23,10 +40,27 @@ internal static class SendExpression
             throw new TransferException($"'{text}' cannot be sent: {errors[0].Message}");
         }
 
-        PipelineBaseAst pipeline = OnlyPipeline(script) ?? throw new TransferException(
-            $"'{text}' cannot be sent: it is not a single expression or pipeline");
-        RequireVariable(context, text, pipeline);
-        return Invoke(context, text);
+        return new SendExpression(text, OnlyPipeline(script) ?? throw new TransferException(
+            $"'{text}' cannot be sent: it is not a single expression or pipeline"));
+    }
+
+    /// <summary>
+    /// The value of the expression, as an assignment would store it: several outputs become object[], a single
+    /// one stays itself, a collection is not taken apart.
+    /// </summary>
+    /// <exception cref="TransferException">A variable doesn't exist, or it throws.</exception>
+    public object? Evaluate(PSCmdlet context)
+    {
+        // The engine's own variables, such as $?, are of derived types and may compute what they give.
+        if (_variable is not null
+            && context.SessionState.PSVariable.Get(_variable) is PSVariable variable
+            && variable.GetType() == typeof(PSVariable))
+        {
+            return ReferenceEquals(variable.Value, AutomationNull.Value) ? null : variable.Value;
+        }
+
+        RequireVariable(context);
+        return Invoke(context, _text);
     }
 
     private static PipelineBaseAst? OnlyPipeline(ScriptBlockAst script)
@@ -38,17 +72,24 @@ internal static class SendExpression
             : null;
     }
 
-    private static void RequireVariable(PSCmdlet context, string text, PipelineBaseAst pipeline)
+    /// <summary>The variable that the expression begins with; null when it begins with something else.</summary>
+    private static VariableExpressionAst? RootOf(PipelineBaseAst pipeline, bool membersToo)
     {
-        Ast? root = pipeline is PipelineAst { PipelineElements: [CommandExpressionAst only] } ? only.Expression : null;
-        while (root is MemberExpressionAst or IndexExpressionAst)
+        Ast? root = pipeline is PipelineAst { PipelineElements: [CommandExpressionAst only] }
+            && (membersToo || only.Redirections.Count == 0) ? only.Expression : null;
+        while (membersToo && (root is MemberExpressionAst or IndexExpressionAst))
         {
             root = root is MemberExpressionAst member ? member.Expression : ((IndexExpressionAst)root).Target;
         }
 
-        if (root is VariableExpressionAst { Splatted: false, VariablePath: var path } variable && !Exists(context, path))
+        return root is VariableExpressionAst { Splatted: false } variable ? variable : null;
+    }
+
+    private void RequireVariable(PSCmdlet context)
+    {
+        if (RootOf(_pipeline, membersToo: true) is VariableExpressionAst variable && !Exists(context, variable.VariablePath))
         {
-            string subject = variable.Extent.Text == text.Trim() ? string.Empty : $"'{text}' cannot be sent: ";
+            string subject = variable.Extent.Text == _text.Trim() ? string.Empty : $"'{_text}' cannot be sent: ";
             throw new TransferException($"{subject}the variable '{variable.Extent.Text}' does not exist");
         }
     }

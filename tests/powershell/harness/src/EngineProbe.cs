@@ -14,7 +14,7 @@ public sealed class EngineProbe : IDisposable
     private readonly BlockingCollection<Action<CommandRunner>> _work = [];
     private readonly StringBuilder[] _texts = new StringBuilder[7];
     private readonly OutputTexts _pieces = new();
-    private readonly TargetCache _targets = new();
+    private readonly TextCache<VariableTarget> _targets = new(VariableTarget.Parse);
     private readonly EngineSession _session;
     private readonly Thread _thread;
     private int _largestPiece;
