@@ -343,21 +343,17 @@ zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait 
 {
     if (!agent || !command)
         return ZCB_ERR_INVALID;
-    for (;;) {
-        if (told_to_end(agent->commands))
-            return ZCB_ERR_CLOSED;
-        zcb_message message;
-        zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
-        if (error)
-            return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
+    if (told_to_end(agent->commands))
+        return ZCB_ERR_CLOSED;
+    zcb_message message;
+    zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
+    if (!error) {
         zcb_agent_flush(agent);
         error = read_command(agent, &message, command);
-        if (!error)
-            return ZCB_OK;
-        zcb_receive_drop(agent->commands);
-        if (error != ZCB_ERR_ABORTED)
-            return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
+        if (error)
+            zcb_receive_drop(agent->commands);
     }
+    return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
 }
 
 static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct reply_wire *wire,
@@ -401,7 +397,8 @@ zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool so
                               .refused = result->refused,
                               .exit_code = result->exit_code,
                               .execution_ns = result->execution_ns};
-    agent->unrung |= soon;
+    if (soon)
+        agent->unrung = true;
     zcb_error error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field, soon);
     if (error == ZCB_ERR_NO_MEMORY) {
         zcb_text fields[ZCB_FIELDS] = {0};

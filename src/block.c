@@ -155,5 +155,7 @@ void zcb_block_free(zcb_block *block)
     zcb_channel *channel = block->channel;
     if (channel_owned(channel))
         leave(&channel->tx, block);
+    else
+        free(block);
     channel_release(channel);
 }

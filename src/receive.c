@@ -250,6 +250,7 @@ zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t 
         now->left -= step;
         now->read += step;
         *done += step;
+        pace.copied += step;
         if (now->left == 0)
             give_back_part(channel);
     }

@@ -312,6 +312,8 @@ void session_hand_over(zcb_session *session)
         waiter_tell(&next->waiter);
     else if (next && session->notify_count > 0)
         arm(session, next);
+    else if (next && session->next_deadline < next->until_ns)
+        waiter_tell(&next->waiter);
 }
 
 void session_tell_standby(zcb_session *session)

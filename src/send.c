@@ -16,7 +16,10 @@
 
 #define RING_MASK (RING_ENTRIES - 1)
 #define DESCRIPTORS_PER_PAGE (PLAT_PAGE_BYTES / sizeof(struct descriptor))
-#define COPY_BYTES (UINT64_C(1) << 18) /* a whole message is copied in steps of this */
+/* A whole message is copied, and published where somebody waits for it, in steps: small enough that copying in and
+ * copying out overlap, large enough that a descriptor costs nothing beside them. */
+#define LEAST_STEP_BYTES (UINT64_C(1) << 15)
+#define MOST_STEP_BYTES (UINT64_C(1) << 18)
 
 /* ---------------------------------------------------------------- what the consumer says */
 
@@ -90,6 +93,8 @@ struct source tx_room_source(zcb_channel *channel)
 
 static zcb_error wait_for_room(zcb_channel *channel, const zcb_wait *wait)
 {
+    if (channel->tx.lazy)
+        tx_ring(&channel->tx); /* whoever stands by is to make room */
     return channel_wait(channel, tx_room_source(channel), &channel->tx.spin, wait);
 }
 
@@ -213,13 +218,23 @@ zcb_error tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_w
 
 /* ---------------------------------------------------------------- writing */
 
-/* Publishes what has been copied of a whole message: at its end, or as soon as somebody waits for it. */
+static uint64_t step_bytes(const struct sending *now)
+{
+    uint64_t step = now->message.bytes / 64;
+    if (step > MOST_STEP_BYTES)
+        return MOST_STEP_BYTES;
+    return step < LEAST_STEP_BYTES ? LEAST_STEP_BYTES : step;
+}
+
+/* Publishes what has been copied of a whole message: at its end, or in steps as soon as somebody waits for it. */
 static zcb_error publish_whole(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
     bool last = now->written == now->message.bytes;
     uint32_t room = 0;
+    if (!last && now->written - now->published < step_bytes(now))
+        return ZCB_OK;
     if (!last) {
         zcb_error error = ring_room(channel, &room);
         if (error)
@@ -240,7 +255,8 @@ static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, s
         zcb_error error = pace_check(pace);
         if (!error && consumer_dropped(tx))
             error = ZCB_ERR_REFUSED;
-        size_t step = count < COPY_BYTES ? count : COPY_BYTES;
+        uint64_t most = step_bytes(now);
+        size_t step = count < most ? count : (size_t)most;
         uint64_t at = now->offset + now->written;
         if (!error)
             error = frame_commit(&tx->frame, at, step);
@@ -251,6 +267,7 @@ static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, s
         count -= step;
         now->written += step;
         *written += step;
+        pace->copied += step;
         error = publish_whole(channel);
         if (error)
             return error;
@@ -306,6 +323,7 @@ static zcb_error write_streaming(zcb_channel *channel, const unsigned char *byte
         count -= step;
         now->written += step;
         *written += step;
+        pace->copied += step;
     }
     return ZCB_OK;
 }

@@ -10,7 +10,7 @@
 #define SPIN_LOOKS 32 /* looks between two readings of the clock */
 #define PACE_NS 20000000
 #define COUNT_EVERY 64 /* waits between two looks at how many processors may be used */
-#define STEPS_UNWATCHED 4 /* what is done soon is not worth a hand-over */
+#define UNWATCHED_BYTES (UINT64_C(1) << 20) /* what is done soon is not worth a hand-over */
 
 zcb_error zcb_cancel_create(zcb_cancel **cancel)
 {
@@ -235,7 +235,7 @@ void pace_init(struct pace *pace, const zcb_wait *wait)
 
 zcb_error pace_check(struct pace *pace)
 {
-    if (pace->watched.ready && ++pace->steps > STEPS_UNWATCHED &&
+    if (pace->watched.ready && pace->copied >= UNWATCHED_BYTES &&
         pace->watched.ready(pace->watched.arg))
         return ZCB_ERR_WATCHED;
     if (pace->next_ns == ZCB_NEVER)

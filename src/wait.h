@@ -61,7 +61,7 @@ struct pace {
     const zcb_wait *wait;
     int64_t next_ns;
     struct source watched; /* or no `ready` */
-    unsigned steps;
+    uint64_t copied; /* counted up by whoever copies */
 };
 
 void pace_init(struct pace *pace, const zcb_wait *wait);

@@ -449,7 +449,8 @@ ZCB_API void zcb_agent_free(zcb_agent *agent);
 ZCB_API uint32_t zcb_agent_width(const zcb_agent *agent);
 /* Waits for the next command; its text is the agent's until the next call. One thread.
  * ZCB_ERR_CLOSED when the session is to end in good order, ZCB_ERR_PEER_GONE when the program has ended,
- * ZCB_ERR_CANCELLED by wait->cancel (another thread wants the pipeline thread's attention). */
+ * ZCB_ERR_CANCELLED by wait->cancel (another thread wants the pipeline thread's attention), ZCB_ERR_ABORTED when the
+ * program gave a command up half-way: call again. */
 ZCB_API zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait *wait);
 /* Sends a piece of a command's text on ahead of its completion. fields: ZCB_FIELDS of them. */
 ZCB_API zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields);

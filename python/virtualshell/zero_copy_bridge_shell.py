@@ -223,6 +223,11 @@ class ZeroCopyBridge:
         """
         if target is not None:
             target = _target(target)
+        elif lease:
+            raise ValueError(
+                "lease=True goes with a target; without one it is for the receive_to_powershell"
+                " that takes the message"
+            )
         limit = self._limit(timeout)
         size = len(data) if type(data) is bytes else arguments.buffer_bytes(data, "data")
         if size > _MOST_ARRAY_BYTES and not lease:

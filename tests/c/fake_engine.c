@@ -156,6 +156,23 @@ static void wait_for_stop(uint64_t id)
     complete(id, ZCB_STATUS_STOPPED, NULL, 0);
 }
 
+/* Done, so that who stands by need not hear of it before this thread goes on. */
+static void complete_soon(uint64_t id)
+{
+    zcb_result result = result_of(id, ZCB_STATUS_DONE);
+    (void)zcb_agent_complete(agent, &result, true);
+}
+
+/* Likewise, and goes on only when the next command is told to stop. */
+static void stall(uint64_t id)
+{
+    complete_soon(id);
+    pthread_mutex_lock(&lock);
+    while (!is_told_to_stop(id + 1) && !ending)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
 static void send_pieces(uint64_t id, long long count, size_t bytes)
 {
     unsigned char *all = malloc(bytes * (size_t)count + 1);
@@ -306,6 +323,10 @@ static void run(const zcb_command *command, const char *word, const char *argume
         flood(id);
     else if (strcmp(word, "wait") == 0)
         wait_for_stop(id);
+    else if (strcmp(word, "soon") == 0)
+        complete_soon(id);
+    else if (strcmp(word, "stall") == 0)
+        stall(id);
     else if (strcmp(word, "hang") == 0)
         hang();
     else if (strcmp(word, "exit") == 0)

@@ -22,8 +22,8 @@ static zcb_error send_record(plat_handle link, struct link_record record,
     return plat_link_send(link, &record, sizeof(record), handles, count);
 }
 
-static void send_channel(plat_handle link, uint32_t number, zcb_channel *channel,
-                         unsigned handles_sent)
+static void send_labelled(plat_handle link, uint32_t number, zcb_channel *channel,
+                          unsigned handles_sent, const char *label)
 {
     struct region *region = channel->region;
     struct link_record record = {.type = LINK_CHANNEL,
@@ -32,7 +32,14 @@ static void send_channel(plat_handle link, uint32_t number, zcb_channel *channel
                                  .window_bytes = region->geometry.window_bytes};
     plat_handle handles[1 + BELLS] = {region->memory.handle};
     memcpy(&handles[1], region->bells, sizeof(region->bells));
+    memcpy(record.label, label, strlen(label));
     assert_ok(send_record(link, record, handles, handles_sent));
+}
+
+static void send_channel(plat_handle link, uint32_t number, zcb_channel *channel,
+                         unsigned handles_sent)
+{
+    send_labelled(link, number, channel, handles_sent, "");
 }
 
 static zcb_channel *open_channel(void)
@@ -220,7 +227,7 @@ static void commands_come_in_order_with_their_texts(void **state)
     assert_int_equal(zcb_agent_next(program->agent, &command, &at_once), ZCB_ERR_TIMEOUT);
 }
 
-static void a_command_that_was_given_up_is_passed_over(void **state)
+static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **state)
 {
     struct program *program = *state;
     struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
@@ -235,6 +242,7 @@ static void a_command_that_was_given_up_is_passed_over(void **state)
     message = (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 2, .bytes = sizeof(wire)};
     send_command(program, message, &wire);
     zcb_wait wait = patience();
+    assert_int_equal(zcb_agent_next(program->agent, &command, &wait), ZCB_ERR_ABORTED);
     assert_ok(zcb_agent_next(program->agent, &command, &wait));
     assert_int_equal(command.id, 2);
     free(half);
@@ -329,6 +337,152 @@ static void replies_carry_every_field(void **state)
     assert_memory_equal(reply.texts, "\0err\0\0\0\0\0\0", sizeof(reply.texts));
     assert_int_equal(zcb_agent_complete(program->agent, NULL, false), ZCB_ERR_INVALID);
     assert_int_equal(zcb_agent_output(program->agent, 1, NULL), ZCB_ERR_INVALID);
+}
+
+/* ---------------------------------------------------------------- who is woken, and when */
+
+static _Atomic uint32_t *asleep(struct program *program)
+{
+    return &program->commands->rx.control->consumer_asleep;
+}
+
+static bool is_rung(plat_handle bell)
+{
+    unsigned which;
+    if (plat_wait(&bell, 1, 0, &which))
+        return false;
+    plat_event_clear(bell);
+    return true;
+}
+
+static void complete(struct program *program, bool soon)
+{
+    zcb_result result = {.id = 1, .status = ZCB_STATUS_DONE};
+    assert_ok(zcb_agent_complete(program->agent, &result, soon));
+}
+
+static void who_waits_is_woken_at_once_and_who_stands_by_at_the_flush(void **state)
+{
+    struct program *program = *state;
+    const struct consumer *rx = &program->commands->rx;
+    atomic_store(asleep(program), SLEEP_BELL);
+    complete(program, true);
+    assert_true(is_rung(rx->data_bell));
+    assert_false(is_rung(rx->standby_bell));
+    assert_int_equal(atomic_load(asleep(program)), SLEEP_NONE);
+
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    complete(program, true);
+    complete(program, true);
+    assert_false(is_rung(rx->standby_bell));
+    assert_int_equal(atomic_load(asleep(program)), SLEEP_STANDBY);
+    zcb_agent_flush(program->agent);
+    assert_true(is_rung(rx->standby_bell));
+    assert_false(is_rung(rx->data_bell));
+    assert_int_equal(atomic_load(asleep(program)), SLEEP_NONE);
+
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    zcb_agent_flush(program->agent); /* there is nothing new */
+    assert_false(is_rung(rx->standby_bell));
+    complete(program, false);
+    assert_true(is_rung(rx->standby_bell));
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    struct zcb_text none[ZCB_FIELDS] = {{0}};
+    assert_ok(zcb_agent_output(program->agent, 1, none));
+    assert_true(is_rung(rx->standby_bell));
+}
+
+static void nobody_is_woken_for_what_was_read_meanwhile(void **state)
+{
+    struct program *program = *state;
+    zcb_message message;
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    complete(program, true);
+    assert_ok(zcb_receive_begin(program->commands, ZCB_WISH_COPY, &message, NULL));
+    zcb_receive_drop(program->commands);
+    zcb_agent_flush(program->agent);
+    assert_false(is_rung(program->commands->rx.standby_bell));
+    assert_int_equal(atomic_load(asleep(program)), SLEEP_STANDBY);
+}
+
+static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(void **state)
+{
+    struct program *program = *state;
+    plat_handle bell = program->commands->rx.standby_bell;
+    struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
+    zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = sizeof(wire)};
+    zcb_command command;
+    unsigned which;
+    void *error;
+
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    complete(program, true);
+    pthread_t engine = start_thread(next_here, program);
+    assert_ok(plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which)); /* it is about to sleep */
+    plat_event_clear(bell);
+    send_command(program, message, &wire);
+    pthread_join(engine, &error);
+    assert_int_equal(*(zcb_error *)error, ZCB_OK);
+
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    complete(program, true);
+    send_command(program, message, &wire);
+    assert_ok(zcb_agent_next(program->agent, &command, NULL)); /* at once, without a sleep */
+    assert_true(is_rung(bell));
+}
+
+static void *complete_elsewhere(void *arg)
+{
+    struct program *program = arg;
+    zcb_result result = {.id = 2, .status = ZCB_STATUS_DONE};
+    for (int i = 0; i < 1500; i++)
+        if (zcb_agent_complete(program->agent, &result, false))
+            return arg;
+    return NULL;
+}
+
+static void other_threads_replies_take_no_flush_away(void **state)
+{
+    struct program *program = *state;
+    void *failed;
+    pthread_t other = start_thread(complete_elsewhere, program);
+    for (int i = 0; i < 1500; i++) {
+        complete(program, true);
+        zcb_agent_flush(program->agent);
+    }
+    pthread_join(other, &failed);
+    assert_null(failed);
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    complete(program, true);
+    zcb_agent_flush(program->agent);
+    assert_true(is_rung(program->commands->rx.standby_bell));
+}
+
+static void *complete_thousands(void *arg)
+{
+    struct program *program = arg;
+    zcb_result result = {.id = 1, .status = ZCB_STATUS_DONE};
+    static zcb_error error;
+    error = ZCB_OK;
+    for (int i = 0; i < 5000 && !error; i++)
+        error = zcb_agent_complete(program->agent, &result, true);
+    return &error;
+}
+
+static void who_stands_by_is_woken_when_there_is_no_room_for_more(void **state)
+{
+    struct program *program = *state;
+    plat_handle bell = program->commands->rx.standby_bell;
+    unsigned which;
+    void *error;
+    atomic_store(asleep(program), SLEEP_STANDBY);
+    pthread_t engine = start_thread(complete_thousands, program);
+    await_asleep(&zcb_agent_commands(program->agent)->tx.control->producer_asleep);
+    zcb_error rung = plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which);
+    zcb_channel_close(program->commands);
+    pthread_join(engine, &error);
+    assert_int_equal(*(zcb_error *)error, ZCB_ERR_PEER_CLOSED);
+    assert_ok(rung);
 }
 
 /* ---------------------------------------------------------------- urgent requests */
@@ -428,6 +582,73 @@ static void a_senseless_channel_fails_alone(void **state)
     zcb_channel_free(bad);
 }
 
+static zcb_error find(struct program *program, const char *label, uint32_t *number)
+{
+    return zcb_agent_find_channel(program->agent, label, number);
+}
+
+static void a_channel_is_found_by_its_label(void **state)
+{
+    struct program *program = *state;
+    zcb_channel *ours = open_channel();
+    uint32_t number = 0;
+    assert_int_equal(find(program, "data", &number), ZCB_ERR_NOT_FOUND);
+    send_channel(program->link, 2, ours, 1 + BELLS);
+    send_labelled(program->link, 3, ours, 1 + BELLS, "data");
+    send_labelled(program->link, 4, ours, 1 + BELLS, "data and more");
+    assert_ok(find(program, "data", &number)); /* nobody has asked for the channel itself yet */
+    assert_int_equal(number, 3);
+    assert_ok(find(program, "data and more", &number));
+    assert_int_equal(number, 4);
+    const char *const none[] = {"", "dat", "Data", "data "};
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+        assert_int_equal(find(program, none[i], &number), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(number, 4);
+    assert_int_equal(find(program, NULL, &number), ZCB_ERR_INVALID);
+    assert_int_equal(find(program, "data", NULL), ZCB_ERR_INVALID);
+    zcb_channel_free(ours);
+}
+
+static void the_newest_of_two_labels_is_found_until_it_is_forgotten(void **state)
+{
+    struct program *program = *state;
+    zcb_channel *ours = open_channel();
+    uint32_t number = 0;
+    send_labelled(program->link, 2, ours, 1 + BELLS, "same");
+    assert_ok(find(program, "same", &number));
+    assert_int_equal(number, 2);
+    send_labelled(program->link, 3, ours, 1 + BELLS, "same");
+    assert_ok(find(program, "same", &number));
+    assert_int_equal(number, 3);
+    zcb_agent_forget_channel(program->agent, 3);
+    assert_ok(find(program, "same", &number));
+    assert_int_equal(number, 2);
+    zcb_agent_forget_channel(program->agent, 2);
+    assert_int_equal(find(program, "same", &number), ZCB_ERR_NOT_FOUND);
+    send_labelled(program->link, 4, ours, 1 + BELLS, "same");
+    zcb_agent_forget_channel(program->agent, 4); /* before anybody looked */
+    assert_int_equal(find(program, "same", &number), ZCB_ERR_NOT_FOUND);
+    zcb_channel_free(ours);
+}
+
+static void the_longest_label_is_kept_whole_and_ends(void **state)
+{
+    struct program *program = *state;
+    zcb_channel *ours = open_channel();
+    uint32_t number = 0;
+    char label[ZCB_MAX_LABEL_BYTES + 2] = {0};
+    memset(label, 'x', ZCB_MAX_LABEL_BYTES);
+    send_labelled(program->link, 2, ours, 1 + BELLS, label);
+    assert_ok(find(program, label, &number));
+    label[ZCB_MAX_LABEL_BYTES] = 'x'; /* a record without the NUL is cut */
+    send_labelled(program->link, 3, ours, 1 + BELLS, label);
+    assert_int_equal(find(program, label, &number), ZCB_ERR_NOT_FOUND);
+    label[ZCB_MAX_LABEL_BYTES] = 0;
+    assert_ok(find(program, label, &number));
+    assert_int_equal(number, 3);
+    zcb_channel_free(ours);
+}
+
 /* ---------------------------------------------------------------- the console */
 
 static void what_was_written_to_the_console_is_read_once(void **state)
@@ -469,16 +690,24 @@ int main(void)
         cmocka_unit_test(a_senseless_welcome_is_refused),
         cmocka_unit_test(a_program_that_hangs_up_is_gone),
         TEST(commands_come_in_order_with_their_texts),
-        TEST(a_command_that_was_given_up_is_passed_over),
+        TEST(a_command_that_was_given_up_is_said_to_be_and_passed_over),
         TEST(a_senseless_command_ends_the_session),
         TEST(a_command_of_the_wrong_kind_ends_the_session),
         TEST(what_is_queued_does_not_run_when_the_session_ends),
         TEST(a_close_in_the_middle_of_a_command_ends_the_session_in_good_order),
         TEST(replies_carry_every_field),
+        TEST(who_waits_is_woken_at_once_and_who_stands_by_at_the_flush),
+        TEST(nobody_is_woken_for_what_was_read_meanwhile),
+        TEST(who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command),
+        TEST(other_threads_replies_take_no_flush_away),
+        TEST(who_stands_by_is_woken_when_there_is_no_room_for_more),
         TEST(urgent_requests_come_and_pings_are_answered),
         TEST(a_bridges_channel_is_there_when_it_is_asked_for),
         TEST(a_channel_that_was_forgotten_before_it_was_used_is_gone),
         TEST(a_senseless_channel_fails_alone),
+        TEST(a_channel_is_found_by_its_label),
+        TEST(the_newest_of_two_labels_is_found_until_it_is_forgotten),
+        TEST(the_longest_label_is_kept_whole_and_ends),
         TEST(what_was_written_to_the_console_is_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

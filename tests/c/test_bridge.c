@@ -709,6 +709,131 @@ static void many_threads_use_one_bridge(void **state)
     assert_works(*state);
 }
 
+/* ---------------------------------------------------------------- held in place */
+
+static uint64_t post_lease(struct fixture *f, const char *target)
+{
+    zcb_wait wait = patience();
+    uint64_t id = 0;
+    assert_ok(zcb_bridge_post_receive(f->bridge, target, strlen(target), ZCB_COMMAND_LEASE,
+                                      ZCB_FOREVER, &id, &wait));
+    return id;
+}
+
+/* The engine waits there for a message, to copy it. */
+static void await_engine(struct fixture *f)
+{
+    const struct stream_control *control = zcb_bridge_channel(f->bridge)->tx.control;
+    while (atomic_load(&control->wish) != ZCB_WISH_COPY)
+        sched_yield();
+}
+
+static void a_receive_that_holds_its_message_gets_it_in_one_piece(void **state)
+{
+    struct fixture *f = *state;
+    const struct sending *now = &zcb_bridge_channel(f->bridge)->tx.now;
+    for (int lease = 0; lease < 2; lease++) {
+        uint64_t id = lease ? post_lease(f, "$x") : post(f, "$x", ZCB_FOREVER);
+        await_engine(f);
+        assert_sent(f, FRAME);
+        assert_int_equal(now->streaming, !lease);
+        assert_arrived(f, id, "$x", FRAME);
+    }
+    uint64_t id = post(f, "$x", ZCB_FOREVER); /* the one after it streams as before */
+    await_engine(f);
+    assert_sent(f, FRAME);
+    assert_true(now->streaming);
+    assert_arrived(f, id, "$x", FRAME);
+}
+
+static void where_the_frame_has_no_room_it_comes_all_the_same(void **state)
+{
+    struct fixture *f = *state;
+    zcb_channel *channel = zcb_bridge_channel(f->bridge);
+    zcb_block *block;
+    assert_ok(zcb_block_allocate(channel, FRAME, &block, NULL));
+    uint64_t id = post_lease(f, "$x");
+    assert_sent(f, 1000);
+    assert_true(channel->tx.now.streaming);
+    assert_arrived(f, id, "$x", 1000);
+    zcb_block_free(block);
+    assert_works(f);
+}
+
+static void what_cannot_be_held_is_refused_and_the_receive_waits_on(void **state)
+{
+    struct fixture *f = *state;
+    zcb_wait wait = patience();
+    uint64_t id = post_lease(f, "$x"), refused_by = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send_bytes(f->bridge, FRAME + 1, &refused_by, &wait), ZCB_ERR_TOO_LARGE);
+        assert_int_equal(refused_by, id);
+    }
+    assert_sent(f, 77);
+    assert_arrived(f, id, "$x", 77);
+    id = post_lease(f, "$x"); /* of another kind than bytes it is never held in place */
+    unsigned char *text = malloc(LONG);
+    fill(text, LONG, LONG);
+    assert_ok(zcb_bridge_send(f->bridge, ZCB_KIND_CLIXML, text, LONG, NULL, &wait));
+    assert_arrived(f, id, "$x", LONG);
+    free(text);
+    assert_works(f);
+}
+
+static void a_receive_that_holds_and_waits_again_still_holds(void **state)
+{
+    struct fixture *f = *state;
+    zcb_wait at_once = {0};
+    assert_sent(f, FRAME); /* so that the next one finds no room */
+    uint64_t takes = post(f, "$first", ZCB_FOREVER);
+    assert_arrived(f, takes, "$first", FRAME);
+    uint64_t id = post_lease(f, "$x");
+    zcb_block *block;
+    assert_ok(zcb_block_allocate(zcb_bridge_channel(f->bridge), FRAME, &block, NULL));
+    zcb_error error = send_bytes(f->bridge, FRAME, NULL, &at_once); /* gone, or given up half-way */
+    zcb_block_free(block);
+    if (error) {
+        assert_int_equal(error, ZCB_ERR_TIMEOUT);
+        await_engine(f);
+        assert_sent(f, FRAME);
+        assert_false(zcb_bridge_channel(f->bridge)->tx.now.streaming);
+    }
+    assert_arrived(f, id, "$x", FRAME);
+    assert_works(f);
+}
+
+static void a_block_is_sent_by_its_bridge_without_a_copy(void **state)
+{
+    struct fixture *f = *state;
+    zcb_channel *channel = zcb_bridge_channel(f->bridge);
+    zcb_wait wait = patience();
+    zcb_block *block;
+    assert_ok(zcb_block_allocate(channel, 5000, &block, &wait));
+    fill(zcb_block_data(block), 5000, 5000);
+    uint64_t id = post_lease(f, "$x");
+    assert_ok(zcb_bridge_send(f->bridge, ZCB_KIND_BYTES, zcb_block_data(block), 5000, NULL, &wait));
+    assert_true(block->sent);
+    assert_arrived(f, id, "$x", 5000);
+    zcb_bridge_close(f->bridge);
+    fill(zcb_block_data(block), 5000, 1); /* it outlives the bridge */
+    zcb_block_free(block);
+}
+
+static void labels_are_as_long_as_they_may_be(void **state)
+{
+    struct fixture *f = *state;
+    char label[ZCB_MAX_LABEL_BYTES + 2] = {0};
+    zcb_channel_options options = {.frame_bytes = FRAME, .label = label};
+    zcb_bridge *bridge;
+    zcb_detail why;
+    memset(label, 'x', ZCB_MAX_LABEL_BYTES);
+    assert_ok(zcb_bridge_open(f->session, &options, &bridge, &why));
+    zcb_bridge_free(bridge);
+    label[ZCB_MAX_LABEL_BYTES] = 'x';
+    assert_int_equal(zcb_bridge_open(f->session, &options, &bridge, &why), ZCB_ERR_INVALID);
+    assert_non_null(strstr(why.text, "label"));
+}
+
 static bool child_is_kept_out(struct fixture *f, uint64_t id)
 {
     uint64_t other;
@@ -772,6 +897,12 @@ int main(void)
         TEST(bridges_that_come_and_go_leave_nothing_behind),
         cmocka_unit_test(a_bridge_of_an_ended_session_does_not_open),
         TEST(many_threads_use_one_bridge),
+        TEST(a_receive_that_holds_its_message_gets_it_in_one_piece),
+        TEST(where_the_frame_has_no_room_it_comes_all_the_same),
+        TEST(what_cannot_be_held_is_refused_and_the_receive_waits_on),
+        TEST(a_receive_that_holds_and_waits_again_still_holds),
+        TEST(a_block_is_sent_by_its_bridge_without_a_copy),
+        TEST(labels_are_as_long_as_they_may_be),
         TEST(a_forked_child_is_kept_out_and_the_parent_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

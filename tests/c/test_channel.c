@@ -902,7 +902,8 @@ static void a_close_is_never_missed(void **state)
     (void)state;
     for (int i = 0; i < 300; i++) {
         struct pair pair;
-        zcb_channel_options options = {.frame_bytes = ZCB_MIN_FRAME_BYTES, .window_bytes = ZCB_MIN_WINDOW_BYTES};
+        zcb_channel_options options = {.frame_bytes = ZCB_MIN_FRAME_BYTES,
+                                       .window_bytes = ZCB_MIN_WINDOW_BYTES};
         assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
         struct call receive = {.channel = pair.b, .wait = patience()};
         struct call send = {
@@ -1067,6 +1068,430 @@ static void cancel_ends_waits_until_it_is_reset(void **state)
     assert_works(pair);
 }
 
+static void *send_counted(void *arg)
+{
+    struct call *call = arg;
+    for (uint64_t i = 1; i <= call->bytes && !call->error; i++)
+        call->error = send_filled(call->channel, i, i % 700, &call->wait);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- watching a second channel */
+
+/* Two channels: one is used, the other is watched. */
+struct two {
+    struct pair used, watched;
+    struct call call;
+};
+
+static struct two make_two(uint64_t frame_bytes)
+{
+    struct two two = {0};
+    zcb_channel_options options = {.frame_bytes = frame_bytes, .window_bytes = WINDOW};
+    assert_ok(zcb_channel_pair(&options, &two.used.a, &two.used.b));
+    assert_ok(zcb_channel_pair(&options, &two.watched.a, &two.watched.b));
+    two.call.wait = patience();
+    two.call.wait.watch = two.watched.b;
+    return two;
+}
+
+static void free_two(struct two *two)
+{
+    zcb_channel_free(two->used.a);
+    zcb_channel_free(two->used.b);
+    zcb_channel_free(two->watched.a);
+    zcb_channel_free(two->watched.b);
+}
+
+static void a_wait_for_a_message_ends_when_the_watched_channel_has_one(void **state)
+{
+    (void)state;
+    struct two two = make_two(FRAME);
+    two.call.channel = two.used.b;
+    for (uint64_t i = 1; i <= 3; i++) {
+        pthread_t receiver = start_thread(run_begin, &two.call);
+        await_asleep(receiver_asleep(two.used.b));
+        assert_ok(send_filled(two.watched.a, i, 10, NULL));
+        join_thread(receiver);
+        assert_int_equal(two.call.error, ZCB_ERR_WATCHED);
+        assert_received(two.watched.b, i, 10);
+        assert_works(&two.used); /* the turn was given back */
+    }
+    free_two(&two);
+}
+
+static void what_is_there_goes_before_the_watched_channel(void **state)
+{
+    (void)state;
+    struct two two = make_two(FRAME);
+    zcb_message message;
+    assert_ok(send_filled(two.watched.a, 1, 10, NULL));
+    assert_int_equal(zcb_receive_begin(two.used.b, ZCB_WISH_COPY, &message, &two.call.wait),
+                     ZCB_ERR_WATCHED);
+    assert_ok(
+        send_filled(two.used.a, 2, FRAME, NULL)); /* short enough to be read to its end, too */
+    assert_true(receive_right(two.used.b, ZCB_WISH_COPY, &message, &two.call.wait));
+    assert_ok(send_filled(two.used.a, 3, FRAME, &two.call.wait));
+    zcb_lease *lease;
+    assert_ok(zcb_receive_begin(two.used.b, ZCB_WISH_LEASE, &message, &two.call.wait));
+    assert_ok(zcb_receive_lease(two.used.b, &lease, &two.call.wait));
+    assert_ok(zcb_receive_end(two.used.b));
+    assert_int_equal(send_filled(two.used.a, 4, 1, &two.call.wait), ZCB_ERR_WATCHED); /* no room */
+    zcb_lease_free(lease);
+    assert_received(two.watched.b, 1, 10);
+    assert_works(&two.used);
+    free_two(&two);
+}
+
+static void a_wait_for_room_ends_when_the_watched_channel_has_a_message(void **state)
+{
+    (void)state;
+    struct two two = make_two(FRAME);
+    assert_ok(send_filled(two.used.a, 1, FRAME, NULL));
+    two.call.channel = two.used.a;
+    two.call.id = 2;
+    two.call.bytes = 10;
+    pthread_t sender = start_thread(run_send, &two.call);
+    await_asleep(sender_asleep(two.used.a));
+    assert_ok(send_filled(two.watched.a, 3, 10, NULL));
+    join_thread(sender);
+    assert_int_equal(two.call.error, ZCB_ERR_WATCHED);
+    assert_received(two.used.b, 1, FRAME);
+    assert_empty(two.used.b);
+    free_two(&two);
+}
+
+static void the_close_of_the_watched_channel_ends_it_too(void **state)
+{
+    (void)state;
+    for (int by_peer = 0; by_peer < 2; by_peer++) {
+        struct two two = make_two(FRAME);
+        two.call.channel = two.used.b;
+        pthread_t receiver = start_thread(run_begin, &two.call);
+        await_asleep(receiver_asleep(two.used.b));
+        zcb_channel_close(by_peer ? two.watched.a : two.watched.b);
+        join_thread(receiver);
+        assert_int_equal(two.call.error, ZCB_ERR_WATCHED);
+        free_two(&two);
+    }
+}
+
+/* What is left of a message, to be read on a thread of its own. */
+struct rest {
+    zcb_channel *channel;
+    unsigned char *payload;
+    size_t bytes, done;
+    zcb_wait wait;
+    zcb_error error;
+};
+
+static void *read_rest(void *arg)
+{
+    struct rest *rest = arg;
+    rest->error = zcb_receive_read(rest->channel, rest->payload + rest->done,
+                                   rest->bytes - rest->done, &rest->done, &rest->wait);
+    return NULL;
+}
+
+static void *write_rest(void *arg)
+{
+    struct rest *rest = arg;
+    rest->error = zcb_send_write(rest->channel, rest->payload + rest->done,
+                                 rest->bytes - rest->done, &rest->done, &rest->wait);
+    return NULL;
+}
+
+static void a_long_copy_ends_for_the_watched_channel_and_goes_on_elsewhere(void **state)
+{
+    (void)state;
+    struct two two = make_two(8 * MIB);
+    struct rest rest = {.channel = two.used.b, .bytes = 8 * MIB, .wait = two.call.wait};
+    zcb_message message;
+    rest.payload = malloc(8 * MIB);
+    assert_ok(send_filled(two.used.a, 7, 8 * MIB, NULL));
+    assert_ok(send_filled(two.watched.a, 1, 1, NULL));
+    assert_ok(zcb_receive_begin(two.used.b, ZCB_WISH_COPY, &message, &rest.wait));
+    read_rest(&rest);
+    assert_int_equal(rest.error, ZCB_ERR_WATCHED);
+    assert_in_range(rest.done, 1, 4 * MIB); /* soon, but not before it was worth it */
+    size_t before = rest.done;
+    read_rest(&rest);
+    assert_int_equal(rest.error, ZCB_ERR_WATCHED);
+    assert_true(rest.done > before); /* and each time some of it */
+    rest.wait.watch = NULL;
+    join_thread(start_thread(read_rest, &rest));
+    assert_int_equal(rest.error, ZCB_OK);
+    assert_true(is_message(&message, rest.payload));
+    assert_ok(zcb_receive_end(two.used.b));
+    free(rest.payload);
+    free_two(&two);
+}
+
+static void a_long_write_ends_for_the_watched_channel_and_goes_on_elsewhere(void **state)
+{
+    (void)state;
+    struct two two = make_two(8 * MIB);
+    struct rest rest = {.channel = two.used.a, .bytes = 8 * MIB, .wait = two.call.wait};
+    zcb_message message = message_of(7, 8 * MIB);
+    rest.payload = malloc(8 * MIB);
+    fill(rest.payload, 8 * MIB, 7);
+    assert_ok(send_filled(two.watched.a, 1, 1, NULL));
+    assert_ok(zcb_send_begin(two.used.a, &message, &rest.wait));
+    write_rest(&rest);
+    assert_int_equal(rest.error, ZCB_ERR_WATCHED);
+    assert_in_range(rest.done, 1, 4 * MIB);
+    assert_empty(two.used.b);
+    rest.wait.watch = NULL;
+    join_thread(start_thread(write_rest, &rest));
+    assert_int_equal(rest.error, ZCB_OK);
+    assert_ok(zcb_send_end(two.used.a));
+    assert_received(two.used.b, 7, 8 * MIB);
+    free(rest.payload);
+    free_two(&two);
+}
+
+static void two_channels_are_served_by_one_thread_and_nothing_is_missed(void **state)
+{
+    (void)state;
+    struct two two = make_two(FRAME);
+    enum { COUNT = 3000 };
+    struct call senders[2] = {{.channel = two.used.a, .wait = patience(), .bytes = COUNT},
+                              {.channel = two.watched.a, .wait = patience(), .bytes = COUNT}};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        threads[i] = start_thread(send_counted, &senders[i]);
+    uint64_t used = 0, watched = 0;
+    zcb_wait at_once = {0};
+    while (used < COUNT || watched < COUNT) {
+        zcb_message message;
+        zcb_error error = ZCB_ERR_WATCHED;
+        if (used < COUNT)
+            error = zcb_receive_begin(two.used.b, ZCB_WISH_COPY, &message, &two.call.wait);
+        if (!error) {
+            assert_true(finish_by_copy(two.used.b, &message, &two.call.wait));
+            assert_int_equal(message.id, ++used);
+            continue;
+        }
+        assert_int_equal(error, ZCB_ERR_WATCHED);
+        while (receive_right(two.watched.b, ZCB_WISH_COPY, &message,
+                             used < COUNT ? &at_once : &senders[1].wait)) {
+            assert_int_equal(message.id, ++watched);
+            if (watched == COUNT)
+                break;
+        }
+        if (watched == COUNT)
+            two.call.wait.watch = NULL;
+    }
+    for (int i = 0; i < 2; i++) {
+        join_thread(threads[i]);
+        assert_int_equal(senders[i].error, ZCB_OK);
+    }
+    free_two(&two);
+}
+
+/* ---------------------------------------------------------------- sending in steps */
+
+static void a_message_can_be_written_in_parts_of_any_length(void **state)
+{
+    struct pair *pair = *state;
+    unsigned char *payload = malloc(FRAME);
+    uint64_t seed = 5;
+    fill(payload, FRAME, 1);
+    for (int i = 0; i < 20; i++) {
+        zcb_message message = message_of(1, i == 0 ? 0 : next_random(&seed) % FRAME);
+        size_t done = 0, part;
+        assert_ok(zcb_send_begin(pair->a, &message, NULL));
+        while (done < message.bytes) {
+            assert_empty(pair->b); /* nothing of it is seen before its end, since nobody waits */
+            part = (size_t)(next_random(&seed) % (2 * PIECE));
+            part = part < message.bytes - done ? part : (size_t)message.bytes - done;
+            assert_int_equal(zcb_send_end(pair->a), ZCB_ERR_INVALID);
+            assert_ok(zcb_send_write(pair->a, payload + done, part, &done, NULL));
+        }
+        size_t none = 0;
+        assert_int_equal(zcb_send_write(pair->a, payload, 1, &none, NULL), ZCB_ERR_INVALID);
+        assert_int_equal(none, 0);
+        assert_ok(zcb_send_end(pair->a));
+        assert_received(pair->b, 1, message.bytes);
+    }
+    free(payload);
+    assert_frame_is_free(pair);
+}
+
+static void the_sending_turn_is_kept_from_begin_to_end(void **state)
+{
+    struct pair *pair = *state;
+    zcb_message message = message_of(1, 10);
+    unsigned char payload[10];
+    size_t done = 0;
+    struct call call = {.channel = pair->a, .wait = patience(), .id = 2, .bytes = 10};
+    fill(payload, 10, 1);
+    assert_ok(zcb_send_begin(pair->a, &message, NULL));
+    pthread_t sender = start_thread(run_send, &call);
+    await_in_line(&pair->a->tx.turn);
+    assert_ok(zcb_send_write(pair->a, payload, 10, &done, NULL));
+    assert_ok(zcb_send_end(pair->a));
+    join_thread(sender);
+    assert_int_equal(call.error, ZCB_OK);
+    assert_received(pair->b, 1, 10);
+    assert_received(pair->b, 2, 10);
+}
+
+static void what_is_dropped_before_it_was_seen_leaves_no_trace(void **state)
+{
+    struct pair *pair = *state;
+    unsigned char *payload = calloc(1, FRAME);
+    for (size_t part = 0; part < FRAME; part += FRAME / 4) {
+        zcb_message message = message_of(1, FRAME);
+        size_t done = 0;
+        assert_ok(zcb_send_begin(pair->a, &message, NULL));
+        assert_ok(zcb_send_write(pair->a, payload, part, &done, NULL));
+        zcb_send_drop(pair->a);
+        assert_empty(pair->b);
+        assert_frame_is_free(pair);
+    }
+    free(payload);
+    assert_works(pair);
+}
+
+static void what_is_dropped_half_way_is_given_up_for_its_reader(void **state)
+{
+    struct pair *pair = *state;
+    unsigned char payload[1000] = {0}, got[1000];
+    zcb_message message = message_of(1, LONGEST);
+    struct call call = {.channel = pair->b, .wait = patience()};
+    size_t done = 0;
+    pthread_t reader = start_thread(run_begin, &call);
+    await_asleep(receiver_asleep(pair->b));
+    assert_ok(zcb_send_begin(pair->a, &message, NULL));
+    assert_ok(zcb_send_write(pair->a, payload, 1000, &done, NULL));
+    join_thread(reader);
+    assert_ok(call.error);
+    zcb_send_drop(pair->a);
+    assert_ok(zcb_receive_read(pair->b, got, 1000, NULL, NULL));
+    assert_int_equal(zcb_receive_read(pair->b, got, 1, NULL, NULL), ZCB_ERR_ABORTED);
+    zcb_receive_drop(pair->b);
+    assert_works(pair);
+    assert_frame_is_free(pair);
+}
+
+static void a_begin_that_ends_without_room_has_begun_nothing(void **state)
+{
+    struct pair *pair = *state;
+    zcb_wait at_once = {0};
+    zcb_message message = message_of(2, 10);
+    assert_ok(send_filled(pair->a, 1, FRAME, NULL));
+    assert_int_equal(zcb_send_begin(pair->a, &message, &at_once), ZCB_ERR_TIMEOUT);
+    assert_received(pair->b, 1, FRAME);
+    assert_works(pair); /* the turn is free */
+}
+
+static int say_stop(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+/* A streaming message whose reader has not read yet: the window is full. Each kind of wait ends, and the
+ * rest goes on when there is room. */
+static void a_write_goes_on_after_every_passing_error(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct two two = make_two(FRAME);
+        struct rest rest = {.channel = two.used.a, .bytes = LONGEST};
+        struct call call = {.channel = two.used.b, .wait = patience()};
+        zcb_message message = message_of(1, LONGEST);
+        rest.payload = malloc(LONGEST);
+        fill(rest.payload, LONGEST, 1);
+        pthread_t reader = start_thread(run_begin, &call);
+        await_asleep(receiver_asleep(two.used.b));
+        assert_ok(zcb_send_begin(two.used.a, &message, NULL));
+        write_rest(&rest); /* at once */
+        assert_int_equal(rest.error, ZCB_ERR_TIMEOUT);
+        assert_int_equal(rest.done, WINDOW);
+        join_thread(reader);
+        static const zcb_error errors[] = {ZCB_ERR_TIMEOUT, ZCB_ERR_CANCELLED, ZCB_ERR_INTERRUPTED,
+                                           ZCB_ERR_WATCHED};
+        rest.wait = how == 0 ? within_ms(2) : patience();
+        if (how == 1) {
+            assert_ok(zcb_cancel_create(&rest.wait.cancel));
+            zcb_cancel_set(rest.wait.cancel);
+        }
+        if (how == 2)
+            rest.wait.interrupted = say_stop;
+        if (how == 3) {
+            rest.wait.watch = two.watched.b;
+            assert_ok(send_filled(two.watched.a, 9, 1, NULL));
+        }
+        write_rest(&rest);
+        assert_int_equal(rest.error, errors[how]);
+        assert_int_equal(rest.done, WINDOW); /* nothing more, and nothing lost */
+        zcb_cancel_free(rest.wait.cancel);
+        rest.wait = patience();
+        pthread_t writer = start_thread(write_rest, &rest);
+        assert_true(finish_by_copy(two.used.b, &call.message, &call.wait));
+        join_thread(writer);
+        assert_int_equal(rest.error, ZCB_OK);
+        assert_int_equal(rest.done, LONGEST);
+        assert_ok(zcb_send_end(two.used.a));
+        assert_works(&two.used);
+        free(rest.payload);
+        free_two(&two);
+    }
+}
+
+static void a_write_learns_that_its_reader_dropped_the_message(void **state)
+{
+    struct pair *pair = *state;
+    struct rest rest = {.channel = pair->a, .bytes = LONGEST, .wait = patience()};
+    struct call call = {.channel = pair->b, .wait = patience()};
+    zcb_message message = message_of(1, LONGEST);
+    rest.payload = calloc(1, LONGEST);
+    pthread_t reader = start_thread(run_begin, &call);
+    await_asleep(receiver_asleep(pair->b));
+    assert_ok(zcb_send_begin(pair->a, &message, NULL));
+    pthread_t writer = start_thread(write_rest, &rest);
+    join_thread(reader);
+    zcb_receive_drop(pair->b);
+    join_thread(writer);
+    assert_int_equal(rest.error, ZCB_ERR_REFUSED);
+    zcb_send_drop(pair->a);
+    free(rest.payload);
+    assert_works(pair);
+}
+
+static void a_read_counts_what_it_has_copied(void **state)
+{
+    struct pair *pair = *state;
+    unsigned char *payload = malloc(LONGEST), *got = malloc(LONGEST);
+    zcb_message message = message_of(1, LONGEST);
+    struct call call = {.channel = pair->b, .wait = patience()};
+    size_t written = 0, read = 0;
+    zcb_wait at_once = {0};
+    fill(payload, LONGEST, 1);
+    pthread_t reader = start_thread(run_begin, &call);
+    await_asleep(receiver_asleep(pair->b));
+    assert_ok(zcb_send_begin(pair->a, &message, NULL));
+    assert_ok(zcb_send_write(pair->a, payload, PIECE + 5, &written, NULL));
+    join_thread(reader);
+    assert_int_equal(zcb_receive_read(pair->b, got, LONGEST, &read, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(read, PIECE + 5);
+    while (written < LONGEST || read < LONGEST) {
+        zcb_error error =
+            zcb_send_write(pair->a, payload + written, LONGEST - written, &written, &at_once);
+        assert_true(error == ZCB_OK || error == ZCB_ERR_TIMEOUT);
+        error = zcb_receive_read(pair->b, got + read, LONGEST - read, &read, &at_once);
+        assert_true(error == ZCB_OK || error == ZCB_ERR_TIMEOUT);
+    }
+    assert_true(is_message(&call.message, got));
+    assert_ok(zcb_send_end(pair->a));
+    assert_ok(zcb_receive_end(pair->b));
+    free(payload);
+    free(got);
+    assert_works(pair);
+}
+
 static void assert_counts(zcb_channel *channel, uint64_t sent, uint64_t received)
 {
     uint64_t s, r;
@@ -1205,6 +1630,21 @@ int main(void)
         TEST(a_sender_that_gives_up_at_any_moment_breaks_nothing),
         TEST(a_receiver_that_drops_at_any_moment_breaks_nothing),
         TEST(cancel_ends_waits_until_it_is_reset),
+        cmocka_unit_test(a_wait_for_a_message_ends_when_the_watched_channel_has_one),
+        cmocka_unit_test(what_is_there_goes_before_the_watched_channel),
+        cmocka_unit_test(a_wait_for_room_ends_when_the_watched_channel_has_a_message),
+        cmocka_unit_test(the_close_of_the_watched_channel_ends_it_too),
+        cmocka_unit_test(a_long_copy_ends_for_the_watched_channel_and_goes_on_elsewhere),
+        cmocka_unit_test(a_long_write_ends_for_the_watched_channel_and_goes_on_elsewhere),
+        cmocka_unit_test(two_channels_are_served_by_one_thread_and_nothing_is_missed),
+        TEST(a_message_can_be_written_in_parts_of_any_length),
+        TEST(the_sending_turn_is_kept_from_begin_to_end),
+        TEST(what_is_dropped_before_it_was_seen_leaves_no_trace),
+        TEST(what_is_dropped_half_way_is_given_up_for_its_reader),
+        TEST(a_begin_that_ends_without_room_has_begun_nothing),
+        cmocka_unit_test(a_write_goes_on_after_every_passing_error),
+        TEST(a_write_learns_that_its_reader_dropped_the_message),
+        TEST(a_read_counts_what_it_has_copied),
         TEST(counts_say_what_is_there_to_be_received),
         TEST(a_forked_child_is_kept_out_and_the_parent_goes_on),
         cmocka_unit_test(a_channel_leaves_no_descriptor_behind),

@@ -182,7 +182,8 @@ static zcb_error go_on(zcb_channel *channel, enum way way)
     if (way == BY_LEASE)
         error = zcb_receive_lease(channel, &lease, &at_once);
     if (way == BY_READ || error == ZCB_ERR_TOO_LARGE)
-        error = zcb_receive_read(channel, bytes, way == BY_DROP ? 0 : sizeof(bytes), NULL, &at_once);
+        error =
+            zcb_receive_read(channel, bytes, way == BY_DROP ? 0 : sizeof(bytes), NULL, &at_once);
     zcb_receive_drop(channel);
     return error;
 }

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -1447,6 +1448,75 @@ static int be_started(const char *word)
     return 64;
 }
 
+/* ---------------------------------------------------------------- fork mark, yield */
+
+static bool child_says(bool (*question)(const plat_fork_mark *), const plat_fork_mark *mark)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(question(mark) ? 0 : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool grandchild_is_forked(const plat_fork_mark *mark)
+{
+    int status = 1;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(plat_forked(mark) ? 0 : 1);
+    return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static bool own_mark_is_not_forked(const plat_fork_mark *mark)
+{
+    plat_fork_mark own;
+    plat_fork_mark_init(&own);
+    bool right = !plat_forked(&own) && plat_forked(mark);
+    plat_fork_mark_destroy(&own);
+    return right;
+}
+
+static void fork_mark_tells_a_child_from_its_parent(void **state)
+{
+    (void)state;
+    plat_fork_mark mark, without;
+    plat_fork_mark_init(&mark);
+    plat_fork_mark_init(&without);
+    plat_fork_mark_destroy(&without); /* a system that cannot clear the page compares process ids */
+    const plat_fork_mark *const marks[] = {&mark, &without};
+    for (int i = 0; i < 2; i++) {
+        assert_false(plat_forked(marks[i]));
+        assert_true(child_says(plat_forked, marks[i]));
+        assert_true(child_says(grandchild_is_forked, marks[i]));
+        assert_true(child_says(own_mark_is_not_forked, marks[i]));
+        assert_false(plat_forked(marks[i]));
+    }
+    plat_fork_mark_destroy(&mark);
+    plat_fork_mark_destroy(&mark);
+}
+
+static void *yield_until_set(void *arg)
+{
+    while (!atomic_load((_Atomic uint32_t *)arg))
+        plat_yield();
+    return NULL;
+}
+
+static void yielding_lets_others_run(void **state)
+{
+    (void)state;
+    _Atomic uint32_t set = 0;
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, yield_until_set, &set), 0);
+    plat_yield();
+    atomic_store(&set, 1);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -1517,6 +1587,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(paths_are_made_absolute),
         cmocka_unit_test(folder_is_listed),
         cmocka_unit_test(library_is_found_by_an_address_in_it),
+        cmocka_unit_test(fork_mark_tells_a_child_from_its_parent),
+        cmocka_unit_test(yielding_lets_others_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

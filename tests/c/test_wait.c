@@ -382,6 +382,58 @@ static void deadlines_do_not_overflow(void **state)
     assert_true(deadline >= before + 1000 * MS && deadline <= zcb_now_ns() + 1000 * MS);
 }
 
+struct prepared {
+    struct place *place;
+    unsigned times;
+    uint32_t asleep; /* as it was then */
+};
+
+static void prepare(void *arg)
+{
+    struct prepared *prepared = arg;
+    prepared->times++;
+    prepared->asleep = atomic_load(&prepared->place->asleep);
+}
+
+static void what_is_to_be_done_before_a_sleep_is_done_once_and_only_then(void **state)
+{
+    struct place *place = *state;
+    struct prepared prepared = {.place = place};
+    place->spin.before_sleep = prepare;
+    place->spin.arg = &prepared;
+    zcb_wait past = {0}, wait = within_ms(5);
+    assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &past), ZCB_ERR_TIMEOUT);
+    atomic_store(&place->value, 1);
+    assert_ok(wait_at(place, PLAT_NO_HANDLE, NULL));
+    assert_int_equal(prepared.times, 0); /* neither sleeps */
+    atomic_store(&place->value, 0);
+    assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
+    assert_int_equal(prepared.times, 1);
+    assert_int_equal(prepared.asleep, 0);
+    wait = patience();
+    wait.deadline_ns = zcb_now_ns() + 20 * MS;
+    plat_event_set(place->bell); /* it wakes for nothing, and sleeps again */
+    assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
+    assert_int_equal(prepared.times, 2);
+}
+
+static void put_before_sleep(void *place)
+{
+    put(place);
+}
+
+static void what_is_done_before_a_sleep_may_be_the_news_itself(void **state)
+{
+    struct place *place = *state;
+    place->spin.before_sleep = put_before_sleep;
+    place->spin.arg = place;
+    zcb_wait wait = patience();
+    for (int i = 0; i < 100; i++) {
+        atomic_store(&place->value, 0);
+        assert_ok(wait_at(place, PLAT_NO_HANDLE, &wait));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -401,6 +453,8 @@ int main(void)
         TEST(a_bell_that_never_rests_hides_neither_deadline_nor_cancel),
         TEST(nothing_is_missed_in_many_round_trips),
         TEST(copying_asks_for_interruption_now_and_then),
+        TEST(what_is_to_be_done_before_a_sleep_is_done_once_and_only_then),
+        TEST(what_is_done_before_a_sleep_may_be_the_news_itself),
         TEST(deadlines_do_not_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,23 @@ public sealed class Lease : IDisposable
     /// <inheritdoc/>
     public override string ToString() => $"{Length} bytes{(_isReadOnly ? string.Empty : ", writable")}";
 
+    /// <summary>Keeps the memory until <see cref="LetGo"/>, also beyond <see cref="Dispose"/>; false when that was called before.</summary>
+    internal bool TryKeep()
+    {
+        bool kept = false;
+        try
+        {
+            Memory.DangerousAddRef(ref kept);
+        }
+        catch (ObjectDisposedException)
+        {
+        }
+
+        return kept;
+    }
+
+    internal void LetGo() => Memory.DangerousRelease();
+
     internal static Lease Of(byte[] copy) => new(new ArrayMemory(copy), isReadOnly: true, isInPlace: false);
 
     private ulong Place(long index)

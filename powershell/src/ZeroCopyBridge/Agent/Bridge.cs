@@ -1,3 +1,4 @@
+using System;
 using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
@@ -28,7 +29,15 @@ internal sealed class Bridge
         Lease? lease = null;
         if (_channel.TryAddUser())
         {
-            error = _channel.Allocate(bytes, out lease, in wait);
+            error = _channel.Allocate(bytes, out lease, in ZcbWait.Never);
+            if (error == ZcbError.Timeout)
+            {
+                // Leases that nobody holds any more keep their room until they are collected.
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+                error = _channel.Allocate(bytes, out lease, in wait);
+            }
+
             _channel.RemoveUser();
         }
 

@@ -142,7 +142,16 @@ internal sealed class Inbox
 
         if (!InMessage)
         {
-            return Served.Nothing;
+            lock (_lock)
+            {
+                if (CanGoOn())
+                {
+                    return Served.Nothing;
+                }
+
+                LeavePipeline();
+                return Served.Over;
+            }
         }
 
         // Of a message that is there completely the rest is soon copied, and the command would wait for it.
@@ -189,29 +198,24 @@ internal sealed class Inbox
             }
         }
 
+        if (!_channel.TryAddUser())
+        {
+            return;
+        }
+
         ulong sent = _channel.Counts.Sent;
         if (_server == Server.Pipeline)
         {
             while (_settled < sent && CanGoOnNow() && TakeOne(in ZcbWait.Never))
             {
             }
-
-            return;
         }
-
-        lock (_lock)
+        else
         {
-            if (_dropped)
-            {
-                // The rest of a dropped message goes by inside Begin, where nobody pulses; so end its wait once.
-                _wake?.Set();
-            }
-
-            while (_ended is null && CanGoOn() && _settled < sent)
-            {
-                Monitor.Wait(_lock);
-            }
+            AwaitOwnThread(sent);
         }
+
+        _channel.RemoveUser();
     }
 
     /// <summary>Stops a posted receive; false when it isn't here.</summary>
@@ -261,6 +265,23 @@ internal sealed class Inbox
         foreach (PostedReceive receive in failed)
         {
             _replies.FailTransfer(receive.Id, reason, refused: true);
+        }
+    }
+
+    private void AwaitOwnThread(ulong sent)
+    {
+        lock (_lock)
+        {
+            while (_ended is null && CanGoOn() && _settled < sent)
+            {
+                if (_dropped)
+                {
+                    // The rest of a dropped message goes by inside Begin, where nobody pulses; so end its wait.
+                    _wake?.Set();
+                }
+
+                Monitor.Wait(_lock);
+            }
         }
     }
 

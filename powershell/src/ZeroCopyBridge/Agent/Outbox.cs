@@ -88,6 +88,7 @@ internal sealed class Outbox
                 return true;
             }
 
+            node.Value.Release();
             node.Value = PostedSend.Error(id, StoppedText);
         }
 
@@ -150,13 +151,12 @@ internal sealed class Outbox
 
     private void SendNow(PostedSend message, in ZcbWait untilCommand)
     {
-        ZcbError error = ZcbError.Closed;
-        if (_channel.TryAddUser())
-        {
-            // The word that a transfer has failed must not be late because nobody reads it.
-            error = message.Advance(_channel, in message.Completes ? ref untilCommand : ref ZcbWait.Never);
-            _channel.RemoveUser();
-        }
+        bool open = _channel.TryAddUser();
+
+        // The word that a transfer has failed must not be late because nobody reads it.
+        ZcbError error = open
+            ? message.Advance(_channel, in message.Completes ? ref untilCommand : ref ZcbWait.Never)
+            : ZcbError.Closed;
 
         bool goesOn;
         lock (_lock)
@@ -173,6 +173,11 @@ internal sealed class Outbox
         {
             Finish(message, error);
         }
+
+        if (open)
+        {
+            _channel.RemoveUser();
+        }
     }
 
     private void SendForEver()
@@ -186,7 +191,7 @@ internal sealed class Outbox
                 _sending = null;
                 if (_ended is null)
                 {
-                    _cancel.Reset();
+                    _cancel!.Reset();
                     if (error.IsPassing() && !message.Withdrawn)
                     {
                         _waiting.AddFirst(message);
@@ -196,6 +201,12 @@ internal sealed class Outbox
             }
 
             Finish(message, error);
+        }
+
+        lock (_lock)
+        {
+            _cancel!.Dispose();
+            _cancel = null;
         }
 
         _channel.RemoveUser();
@@ -225,6 +236,7 @@ internal sealed class Outbox
     {
         if (error == ZcbError.Ok)
         {
+            message.Release();
             if (message.Completes)
             {
                 _replies.CompleteTransfer(message.Id, message.Elapsed);
@@ -236,6 +248,7 @@ internal sealed class Outbox
         message.GiveUp(_channel);
         if (message.Withdrawn && _ended is null)
         {
+            message.Release();
             lock (_lock)
             {
                 Enqueue(PostedSend.Error(message.Id, StoppedText), first: true);
@@ -251,6 +264,7 @@ internal sealed class Outbox
 
     private void Fail(PostedSend message, string reason)
     {
+        message.Release();
         if (message.Completes)
         {
             _replies.FailTransfer(message.Id, reason, refused: false, message.Elapsed);

@@ -19,6 +19,7 @@ internal sealed class PipelineLoop
     private readonly ZcbWait _untilWoken;
     private readonly ZcbWait _untilCommand;
     private Inbox? _served;
+    private ZcbCommand? _held; // taken, and to be carried out once a stop that hit something else is over
     private ulong _currentId;
 
     public PipelineLoop(AgentConnection connection, EngineSession session, Bridges bridges, Arrivals arrivals, Replies replies)
@@ -41,6 +42,17 @@ internal sealed class PipelineLoop
     public bool Step(CommandRunner runner)
     {
         AssignArrivals(runner);
+        if (_session.StopRequested)
+        {
+            return true; // a stop ends the outer pipeline; what follows runs in the next one
+        }
+
+        if (_held is ZcbCommand held)
+        {
+            _held = null;
+            return Carry(runner, in held);
+        }
+
         if (_served is not null)
         {
             _connection.Flush();
@@ -63,6 +75,8 @@ internal sealed class PipelineLoop
             case ZcbError.Cancelled:
                 _arrivals.Wake.Reset();
                 return true;
+            case ZcbError.Aborted:
+                return true;
             case ZcbError.Closed:
                 return false;
             default:
@@ -76,6 +90,12 @@ internal sealed class PipelineLoop
         // What was sent before this command was submitted is in its variable before the command runs.
         _bridges.CatchUp();
         AssignArrivals(runner);
+        if (_session.StopRequested)
+        {
+            _held = command; // its text stays until the next one is asked for
+            return true;
+        }
+
         _connection.Flush();
         _currentId = command.Id;
         if (!_session.Take(command.Id))
@@ -195,21 +215,23 @@ internal sealed class PipelineLoop
             bridge.Outbox.Post(PostedSend.Error(id, Outbox.StoppedText), in _untilCommand);
             _replies.CompleteStopped(id);
         }
-        else if (outcome.Done)
+        else if (outcome.Done && PostedSend.TryValue(id, in value) is PostedSend message)
         {
-            bridge.Outbox.Post(PostedSend.Value(id, in value), in _untilCommand);
+            bridge.Outbox.Post(message, in _untilCommand);
         }
         else
         {
-            bridge.Outbox.Post(PostedSend.Error(id, outcome.Error!), in _untilCommand);
-            _replies.FailTransfer(id, outcome.Error!, refused: false, outcome.Elapsed);
+            string error = outcome.Error ?? $"'{text}' cannot be sent: the lease was disposed of";
+            bridge.Outbox.Post(PostedSend.Error(id, error), in _untilCommand);
+            _replies.FailTransfer(id, error, refused: false, outcome.Elapsed);
         }
     }
 
     private void AssignArrivals(CommandRunner runner)
     {
-        while (_arrivals.TryTake(out Arrival arrival))
+        while (!_session.StopRequested && _arrivals.TryTake(out Arrival arrival))
         {
+            _connection.Flush();
             Assign(runner, arrival);
         }
     }

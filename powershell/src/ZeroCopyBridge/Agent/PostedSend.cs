@@ -37,9 +37,11 @@ internal sealed class PostedSend
 
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_start);
 
-    /// <summary>The message for a value; for a byte[] it is the user's own array.</summary>
-    public static PostedSend Value(ulong id, in OutgoingValue value) =>
-        new(id, value.IsCliXml ? ZcbKind.CliXml : ZcbKind.Bytes, value.Bytes, value.Lease);
+    /// <summary>The message for a value, whose memory it keeps until <see cref="Release"/>; for a byte[] it is the user's own array.</summary>
+    /// <returns>Null when it is a lease that was disposed of.</returns>
+    public static PostedSend? TryValue(ulong id, in OutgoingValue value) => value.Lease is null || value.Lease.TryKeep()
+        ? new PostedSend(id, value.IsCliXml ? ZcbKind.CliXml : ZcbKind.Bytes, value.Bytes, value.Lease)
+        : null;
 
     public static PostedSend Error(ulong id, string text) => new(id, ZcbKind.Error, Encoding.UTF8.GetBytes(text));
 
@@ -71,6 +73,9 @@ internal sealed class PostedSend
 
         return result;
     }
+
+    /// <summary>It is done with, in whatever way: once.</summary>
+    public void Release() => _lease?.LetGo();
 
     /// <summary>Gives the sending turn back; the reader discards what has left.</summary>
     public void GiveUp(Channel channel)

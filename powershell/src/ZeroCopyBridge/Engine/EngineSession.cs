@@ -56,6 +56,9 @@ internal sealed class EngineSession
         }
     }
 
+    /// <summary>True from a stop that hit to the start of the next outer pipeline: nothing runs in this one any more.</summary>
+    public bool StopRequested => _gate.StopRequested;
+
     /// <summary>Takes a command, in the order of ids; false when it was stopped before its turn.</summary>
     public bool Take(ulong id) => _gate.Take(id);
 

@@ -50,20 +50,11 @@ internal sealed unsafe class Channel
     /// <summary>Ends the sending turn and gives the message up.</summary>
     public void DropSend() => NativeMethods.zcb_send_drop(_handle);
 
-    /// <summary>Sends what a lease holds, without a copy where it is memory of this channel that was not sent yet.</summary>
+    /// <summary>Sends what a lease holds, which its caller keeps, without a copy where it is memory of this channel that was not sent yet.</summary>
     public ZcbError Send(ulong id, Lease lease, in ZcbWait wait)
     {
         var message = new ZcbMessage { Kind = ZcbKind.Bytes, Id = id, Bytes = (ulong)lease.Length };
-        byte* bytes = null;
-        lease.Memory.AcquirePointer(ref bytes);
-        try
-        {
-            return NativeMethods.zcb_send(_handle, in message, bytes, in wait);
-        }
-        finally
-        {
-            lease.Memory.ReleasePointer();
-        }
+        return NativeMethods.zcb_send(_handle, in message, (void*)lease.Memory.DangerousGetHandle(), in wait);
     }
 
     /// <summary>Takes memory that can be filled in place and sent on this channel without a copy.</summary>
