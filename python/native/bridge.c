@@ -51,9 +51,9 @@ static PyObject *bridge_new(PyTypeObject *type, PyObject *args, PyObject *keywor
 {
     static char *names[] = {"session", "frame_bytes", "window_bytes", "label", NULL};
     native_state *state = PyType_GetModuleState(type);
-    PyObject *session, *frame, *window;
+    PyObject *session, *frame = Py_None, *window = Py_None;
     zcb_channel_options options = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!$OOz:Bridge", names, state->session,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!|$OOz:Bridge", names, state->session,
                                      &session, &frame, &window, &options.label) ||
         !native_unsigned(frame, "frame_bytes", ZCB_MIN_FRAME_BYTES, ZCB_MAX_FRAME_BYTES,
                          &options.frame_bytes) ||

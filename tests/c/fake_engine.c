@@ -691,8 +691,9 @@ int main(void)
     detach(listen_to_program, NULL);
     zcb_command command;
     zcb_error error;
-    while ((error = zcb_agent_next(agent, &command, NULL)) == ZCB_OK)
-        serve(&command);
+    while ((error = zcb_agent_next(agent, &command, NULL)) == ZCB_OK || error == ZCB_ERR_ABORTED)
+        if (!error)
+            serve(&command);
     if (error != ZCB_ERR_CLOSED)
         zcb_agent_end_process(1);
     _exit(0);
