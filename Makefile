@@ -122,7 +122,8 @@ build/bench/build.ninja: | setup
 		-Dexamples=false -Dbenchmarks=true --buildtype=release
 
 build/lint/build.ninja: | setup
-	meson setup build/lint -Dpython=enabled -Dpowershell=disabled -Dtests=enabled -Dwerror=true
+	meson setup build/lint -Dpython=enabled -Dpowershell=disabled -Dtests=enabled -Dbenchmarks=true \
+		-Dwerror=true
 
 build/asan/build.ninja: | setup
 	meson setup build/asan $(MESON_FLAGS) -Db_sanitize=address,undefined -Db_lundef=false

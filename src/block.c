@@ -142,7 +142,8 @@ static void leave(struct producer *tx, struct zcb_block *block)
         link = &(*link)->next;
     *link = block->next;
     block->next = atomic_load(&tx->let_go);
-    while (!atomic_compare_exchange_weak(&tx->let_go, &block->next, block)) /* partner: room_ready */
+    while (
+        !atomic_compare_exchange_weak(&tx->let_go, &block->next, block)) /* partner: room_ready */
         ;
     plat_mutex_unlock(&tx->block_lock);
     wait_ring(&tx->control->producer_asleep, tx->room_bell);

@@ -380,15 +380,15 @@ static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options 
     if (!why)
         return;
     if (error == ZCB_ERR_INVALID)
-        snprintf(
-            why->text, sizeof(why->text),
-            "frame_bytes %llu must be from %llu to %llu, window_bytes %llu from %llu to %llu, and a "
-            "label has at most %d bytes",
-            (unsigned long long)(options ? options->frame_bytes : 0),
-            (unsigned long long)ZCB_MIN_FRAME_BYTES, (unsigned long long)ZCB_MAX_FRAME_BYTES,
-            (unsigned long long)(options ? options->window_bytes : 0),
-            (unsigned long long)ZCB_MIN_WINDOW_BYTES, (unsigned long long)ZCB_MAX_WINDOW_BYTES,
-            ZCB_MAX_LABEL_BYTES);
+        snprintf(why->text, sizeof(why->text),
+                 "frame_bytes %llu must be from %llu to %llu, window_bytes %llu from %llu to %llu, "
+                 "and a "
+                 "label has at most %d bytes",
+                 (unsigned long long)(options ? options->frame_bytes : 0),
+                 (unsigned long long)ZCB_MIN_FRAME_BYTES, (unsigned long long)ZCB_MAX_FRAME_BYTES,
+                 (unsigned long long)(options ? options->window_bytes : 0),
+                 (unsigned long long)ZCB_MIN_WINDOW_BYTES, (unsigned long long)ZCB_MAX_WINDOW_BYTES,
+                 ZCB_MAX_LABEL_BYTES);
     else
         snprintf(why->text, sizeof(why->text), "%s", zcb_error_text(error));
 }
@@ -406,7 +406,7 @@ zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *optio
         error = channel_open(options, session->process, &made->channel);
     if (!error) {
         made->session = session;
-        memcpy(made->label, label, strlen(label));
+        snprintf(made->label, sizeof(made->label), "%s", label);
         error = enter_with_room(session, made);
     }
     if (error) {

@@ -259,7 +259,8 @@ zcb_error channel_wait(const zcb_channel *channel, struct source source, struct 
     if (!wait || !wait->watch)
         return wait_any(sources, 1, channel->peer, spin, wait);
     sources[1] = rx_data_source(wait->watch);
-    rx_expect(wait->watch, ZCB_WISH_COPY); /* a message that has to stream comes only where it is waited for */
+    rx_expect(wait->watch,
+              ZCB_WISH_COPY); /* a message that has to stream comes only where it is waited for */
     zcb_error error = wait_any(sources, 2, channel->peer, spin, wait);
     atomic_store(&wait->watch->rx.control->wish, 0);
     return error || source.ready(source.arg) ? error : ZCB_ERR_WATCHED;

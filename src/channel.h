@@ -55,8 +55,8 @@ struct producer {
     plat_handle data_bell, standby_bell, room_bell;
     struct spin spin;
     struct sending now;
-    bool lazy;       /* what is published now rings for nobody that stands by */
-    bool keep_whole; /* the next message is not to stream while the frame has room for it */
+    bool lazy;             /* what is published now rings for nobody that stands by */
+    bool keep_whole;       /* the next message is not to stream while the frame has room for it */
     plat_mutex block_lock; /* of the two lists: blocks are freed on any thread */
     struct zcb_block *blocks;
     struct zcb_block *_Atomic let_go; /* freed; the next sender enters that into the frame's book */

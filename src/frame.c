@@ -72,8 +72,8 @@ bool frame_take_piece(struct frame *frame, uint32_t *block)
         return false;
     *block = frame->free_pieces[--frame->free_piece_count];
     uint64_t piece_bytes = frame->geometry->piece_bytes;
-    frame->blocks[*block] =
-        (struct block){frame->geometry->frame_bytes + *block * piece_bytes, piece_bytes, .out = true};
+    frame->blocks[*block] = (struct block){frame->geometry->frame_bytes + *block * piece_bytes,
+                                           piece_bytes, .out = true};
     return true;
 }
 

@@ -44,14 +44,16 @@ struct stream_control {
     alignas(LINE_BYTES) _Atomic uint64_t head; /* descriptors published */
     _Atomic uint64_t sent;                     /* messages sent completely */
     _Atomic uint32_t producer_closed;
-    _Atomic uint32_t producer_asleep; /* enum sleep: set by the producer, cleared by whoever rings for it */
+    _Atomic uint32_t
+        producer_asleep; /* enum sleep: set by the producer, cleared by whoever rings for it */
     /* Written by the consumer. */
     alignas(LINE_BYTES) _Atomic uint64_t tail; /* descriptors taken */
     _Atomic uint64_t returned;                 /* blocks given back */
     _Atomic uint64_t dropped;                  /* number + 1 of the message that is being dropped */
     _Atomic uint32_t wish;                     /* zcb_wish while somebody receives, else 0 */
     _Atomic uint32_t consumer_closed;
-    _Atomic uint32_t consumer_asleep; /* likewise; SLEEP_STANDBY: another thread than the one that reads */
+    _Atomic uint32_t
+        consumer_asleep; /* likewise; SLEEP_STANDBY: another thread than the one that reads */
 };
 
 enum descriptor_mark {

@@ -32,8 +32,8 @@ struct link_record {
     uint32_t number; /* CHANNEL: the channel's; WELCOME: columns of formatted output */
     uint64_t frame_bytes;
     uint64_t window_bytes;
-    int64_t pid;             /* HELLO: the engine's own */
-    char engine_version[32]; /* HELLO: ends in NUL */
+    int64_t pid;                         /* HELLO: the engine's own */
+    char engine_version[32];             /* HELLO: ends in NUL */
     char label[ZCB_MAX_LABEL_BYTES + 1]; /* CHANNEL: ends in NUL */
 };
 static_assert(sizeof(struct link_record) == 200 && sizeof(struct link_record) <= PLAT_LINK_BYTES,

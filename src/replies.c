@@ -289,7 +289,8 @@ static void arm(zcb_session *session, struct follower *standby)
     if (!session->armed) {
         session->armed = true;
         rx_expect(session->commands, ZCB_WISH_COPY);
-        atomic_store(&session->commands->rx.control->consumer_asleep, SLEEP_STANDBY); /* partner: publish */
+        atomic_store(&session->commands->rx.control->consumer_asleep,
+                     SLEEP_STANDBY); /* partner: publish */
         if (has_data(session))
             waiter_tell(&standby->waiter);
     }

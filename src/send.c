@@ -120,7 +120,8 @@ static zcb_error commit_descriptor(zcb_channel *channel)
 void tx_ring(struct producer *tx)
 {
     _Atomic uint32_t *asleep = &tx->control->consumer_asleep;
-    uint32_t who = atomic_load(asleep) == SLEEP_NONE ? SLEEP_NONE : atomic_exchange(asleep, SLEEP_NONE);
+    uint32_t who =
+        atomic_load(asleep) == SLEEP_NONE ? SLEEP_NONE : atomic_exchange(asleep, SLEEP_NONE);
     if (who != SLEEP_NONE)
         plat_event_set(who == SLEEP_STANDBY ? tx->standby_bell : tx->data_bell);
 }

@@ -29,7 +29,7 @@ static const char *const agent_arguments[] = {"-NoLogo",
 #define TUNING_VARIABLE "ZCB_TUNING"
 static const char *const tunings[] = {
     "DOTNET_GCLOHThreshold=400000", /* hexadecimal: arrays up to 4 MiB die young, without a full collection */
-    "DOTNET_GCRetainVM=1",          /* memory that was touched once is used again */
+    "DOTNET_GCRetainVM=1", /* memory that was touched once is used again */
 };
 #define TUNINGS (sizeof(tunings) / sizeof(tunings[0]))
 
@@ -92,14 +92,15 @@ static bool is_set_already(const struct starting *start, const char *variable)
 static size_t add_tunings(struct starting *start, const char **environment)
 {
     size_t count = 0;
-    int used = snprintf(start->tuning_variable, sizeof(start->tuning_variable), TUNING_VARIABLE "=");
+    int used =
+        snprintf(start->tuning_variable, sizeof(start->tuning_variable), TUNING_VARIABLE "=");
     for (size_t i = 0; i < TUNINGS; i++) {
         if (is_set_already(start, tunings[i]))
             continue;
         environment[count++] = tunings[i];
-        used += snprintf(start->tuning_variable + used,
-                         sizeof(start->tuning_variable) - (size_t)used, "%.*s;",
-                         (int)strcspn(tunings[i], "="), tunings[i]);
+        used +=
+            snprintf(start->tuning_variable + used, sizeof(start->tuning_variable) - (size_t)used,
+                     "%.*s;", (int)strcspn(tunings[i], "="), tunings[i]);
     }
     environment[count++] = start->tuning_variable;
     return count;

@@ -5,7 +5,8 @@
 
 #define SPIN_START_NS 20000
 #define SPIN_MAX_NS 500000
-#define SPIN_ALONE_NS 2000 /* after this it lets others run between its looks: perhaps whom it waits for */
+#define SPIN_ALONE_NS                                                                              \
+    2000 /* after this it lets others run between its looks: perhaps whom it waits for */
 #define SPIN_MIN_NS 1000
 #define SPIN_LOOKS 32 /* looks between two readings of the clock */
 #define PACE_NS 20000000

@@ -16,8 +16,8 @@ struct zcb_cancel {
 /* How long it pays to spin at one place, learned from its recent waits. */
 struct spin {
     int64_t budget_ns;
-    unsigned waits; /* since the processors were counted */
-    bool alone;     /* one processor: no use in spinning */
+    unsigned waits;                  /* since the processors were counted */
+    bool alone;                      /* one processor: no use in spinning */
     void (*before_sleep)(void *arg); /* what is to be done before a wait here sleeps; may be NULL */
     void *arg;
 };
@@ -61,7 +61,7 @@ struct pace {
     const zcb_wait *wait;
     int64_t next_ns;
     struct source watched; /* or no `ready` */
-    uint64_t copied; /* counted up by whoever copies */
+    uint64_t copied;       /* counted up by whoever copies */
 };
 
 void pace_init(struct pace *pace, const zcb_wait *wait);

@@ -72,7 +72,7 @@ ZCB_API const char *zcb_version(void);
     X(16, ERR_START, "the engine did not start")                                                   \
     X(17, ERR_REFUSED, "the posted receive that was to take the message has failed")               \
     X(18, ERR_TOO_LATE, "too late: it is already under way")                                       \
-    X(19, ERR_SYSTEM, "the operating system refused a call")                                     \
+    X(19, ERR_SYSTEM, "the operating system refused a call")                                       \
     X(20, ERR_WATCHED, "something came on the channel that was watched meanwhile")
 
 typedef enum zcb_error {
@@ -128,8 +128,8 @@ ZCB_API int64_t zcb_deadline_ns(int64_t timeout_ms);
 
 /* ---------------------------------------------------------------- memory */
 
-/* Advises huge pages for the part of fresh memory that is aligned for them: call it before the first
- * byte of a large destination is written. Only advice: never fails, does nothing for small sizes. */
+/* Advises huge pages for fresh memory, and for what shares its first and last one: call it before the first
+ * byte of a large destination is written. Only advice: never fails, does nothing for less than 4 MiB. */
 ZCB_API void zcb_advise_huge(void *memory, size_t bytes);
 
 /* ---------------------------------------------------------------- channels
@@ -311,7 +311,7 @@ typedef enum zcb_command_flags {
     ZCB_COMMAND_LOCAL_SCOPE = 1, /* RUN: in a child scope, where PowerShell compiles loops well */
     ZCB_COMMAND_TAKE_QUEUED = 2, /* RECEIVE: takes the oldest message that was sent with id 0 */
     ZCB_COMMAND_NOTIFY = 4,      /* its result may be had from zcb_session_next */
-    ZCB_COMMAND_LEASE = 8        /* RECEIVE: the variable is to hold the message in place, no byte[] */
+    ZCB_COMMAND_LEASE = 8 /* RECEIVE: the variable is to hold the message in place, no byte[] */
 } zcb_command_flags;
 
 typedef struct zcb_command {

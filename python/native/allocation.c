@@ -8,8 +8,7 @@ typedef struct AllocationObject {
 
 PyObject *native_allocation_wrap(native_state *state, zcb_block *block)
 {
-    AllocationObject *self =
-        (AllocationObject *)state->allocation->tp_alloc(state->allocation, 0);
+    AllocationObject *self = (AllocationObject *)state->allocation->tp_alloc(state->allocation, 0);
     if (self)
         self->block = block;
     else
@@ -50,9 +49,10 @@ static PyMemberDef allocation_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(allocation_doc,
-             "Memory of a bridge's frame, a writable buffer: what begins at its first byte is sent\n"
-             "by that bridge, once, without a copy.");
+PyDoc_STRVAR(
+    allocation_doc,
+    "Memory of a bridge's frame, a writable buffer: what begins at its first byte is sent\n"
+    "by that bridge, once, without a copy.");
 
 static PyType_Slot allocation_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)allocation_doc},

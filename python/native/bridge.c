@@ -120,10 +120,11 @@ static PyObject *raise_post(BridgeObject *self, zcb_error error, double timeout)
     return raise_error(self, error);
 }
 
-PyDoc_STRVAR(post_receive_doc,
-             "post_receive($self, /, target, timeout=None, lease=False)\n--\n\n"
-             "Let the next message go into the variable that `target` names, or be held in place\n"
-             "by it. Returns the id of the transfer, whose result Session.next or Session.wait gives.");
+PyDoc_STRVAR(
+    post_receive_doc,
+    "post_receive($self, /, target, timeout=None, lease=False)\n--\n\n"
+    "Let the next message go into the variable that `target` names, or be held in place\n"
+    "by it. Returns the id of the transfer, whose result Session.next or Session.wait gives.");
 
 static PyObject *bridge_post_receive(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                      PyObject *keywords)
@@ -287,10 +288,11 @@ static PyObject *bridge_send(PyObject *object, PyObject *const *args, Py_ssize_t
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(allocate_doc,
-             "allocate($self, /, size, timeout=None)\n--\n\n"
-             "Memory of the frame, an Allocation of `size` bytes: to be filled and then sent on this\n"
-             "bridge without a copy.");
+PyDoc_STRVAR(
+    allocate_doc,
+    "allocate($self, /, size, timeout=None)\n--\n\n"
+    "Memory of the frame, an Allocation of `size` bytes: to be filled and then sent on this\n"
+    "bridge without a copy.");
 
 static PyObject *bridge_allocate(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                  PyObject *keywords)
@@ -308,8 +310,8 @@ static PyObject *bridge_allocate(PyObject *object, PyObject *const *args, Py_ssi
     native_wait wait;
     if (!native_wait_begin(&wait, &self->bridge, native_deadline_ns(timeout)))
         return NULL;
-    zcb_error error = zcb_block_allocate(zcb_bridge_channel(self->bridge), bytes, &block,
-                                         &wait.wait);
+    zcb_error error =
+        zcb_block_allocate(zcb_bridge_channel(self->bridge), bytes, &block, &wait.wait);
     if (!error && wait.raised) {
         zcb_block_free(block);
         error = ZCB_ERR_INTERRUPTED;

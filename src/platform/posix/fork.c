@@ -11,7 +11,8 @@
 /* A page that the kernel clears in a forked child: looking at it costs no system call. */
 static _Atomic uint32_t *map_mark(void)
 {
-    void *page = mmap(NULL, PLAT_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *page =
+        mmap(NULL, PLAT_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return NULL;
     if (madvise(page, PLAT_PAGE_BYTES, MADV_WIPEONFORK) == 0)

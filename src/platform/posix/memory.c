@@ -156,8 +156,10 @@ void plat_advise_huge(void *memory, size_t bytes)
 {
     if (bytes < HUGE_WORTHWHILE_BYTES)
         return;
-    unsigned char *start = memory;
-    size_t lead = (size_t)(-(uintptr_t)memory % HUGE_PAGE_BYTES);
-    size_t inner = (bytes - lead) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-    (void)madvise(start + lead, inner, MADV_HUGEPAGE);
+    /* With the pages that it shares at both ends: an allocator's header before it would cost a whole huge page
+     * of small ones. Where a huge page does not lie in one mapping the kernel uses small ones. */
+    size_t lead = (size_t)((uintptr_t)memory % HUGE_PAGE_BYTES);
+    unsigned char *start = (unsigned char *)memory - lead;
+    size_t all = (lead + bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+    (void)madvise(start, all, MADV_HUGEPAGE);
 }

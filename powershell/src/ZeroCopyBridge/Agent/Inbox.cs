@@ -547,6 +547,8 @@ internal sealed class Inbox
             return error;
         }
 
+        // Leases that nobody holds any more keep their room until they are collected: the next one shall find some.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: false);
         _payload = Allocate(message.Bytes, out _);
         value = _payload;
         return _payload is null ? ZcbError.NoMemory : _channel.Read(_payload, ref _read, in wait);

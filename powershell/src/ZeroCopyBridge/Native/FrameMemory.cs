@@ -14,12 +14,10 @@ internal sealed unsafe class LeasedMemory : SafeBuffer
         _lease = lease;
         SetHandle((nint)NativeMethods.zcb_lease_data(lease));
         Initialize(NativeMethods.zcb_lease_bytes(lease));
-        GC.AddMemoryPressure(Math.Max(1, (long)ByteLength));
     }
 
     protected override bool ReleaseHandle()
     {
-        GC.RemoveMemoryPressure(Math.Max(1, (long)ByteLength));
         NativeMethods.zcb_lease_free(_lease);
         return true;
     }
@@ -36,12 +34,10 @@ internal sealed unsafe class BlockMemory : SafeBuffer
         _block = block;
         SetHandle((nint)NativeMethods.zcb_block_data(block));
         Initialize(NativeMethods.zcb_block_bytes(block));
-        GC.AddMemoryPressure(Math.Max(1, (long)ByteLength));
     }
 
     protected override bool ReleaseHandle()
     {
-        GC.RemoveMemoryPressure(Math.Max(1, (long)ByteLength));
         NativeMethods.zcb_block_free(_block);
         return true;
     }
