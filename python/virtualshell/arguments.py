@@ -52,6 +52,8 @@ def _number(value: object, name: str, unit: str) -> float:
 
 def integer(value: object, name: str, least: int, most: int) -> int:
     """A whole number within bounds."""
+    if type(value) is int and least <= value <= most:
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     number = operator.index(value)

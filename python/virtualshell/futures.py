@@ -90,10 +90,10 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
             return True
         return False
 
-    def settle(self, native: _native.Result) -> None:
-        """Ends the future, unless that was done already."""
+    def settle(self, native: _native.Result) -> bool:
+        """Ends the future; False when another thread does."""
         if not self._settling.acquire(blocking=False):
-            return
+            return False
         outcome = CommandResult(native, self._strip)
         error = self._error(native, outcome)
         if error is not None:
@@ -104,6 +104,7 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         else:
             self.outcome = outcome
             self.set_result(outcome)
+        return True
 
     def fail(self, error: Exception) -> None:
         """Ends the future with an exception, unless that was done already."""
@@ -130,8 +131,8 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
                 raise translated(error, self._completions.session) from error
             finally:
                 self._collecting.release()
-            if native is not None:
-                self._completions.collected(self, native)
+            if native is not None and self._completions.collected(self, native):
+                return
         if not self.done():  # another thread has the result, or is waiting for it
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
             try:
@@ -308,11 +309,11 @@ class Completions:
         elif lost:
             future.fail(session_lost(self.session))
 
-    def collected(self, future: PowerShellFuture, native: _native.Result) -> None:
-        """A thread in `result()` has the result."""
+    def collected(self, future: PowerShellFuture, native: _native.Result) -> bool:
+        """A thread in `result()` has the result; False when another thread ends the future."""
         with self._lock:
             self._pending.pop(future.id, None)
-        future.settle(native)
+        return future.settle(native)
 
     def join(self, timeout: float) -> None:
         """Waits for the reader thread, which ends after its session."""

@@ -320,7 +320,7 @@ class ZeroCopyBridge:
         limit = self._limit(timeout)
         if expression is None:
             transfers = self._main
-            data = _data(transfers, self._take(transfers, _Deadline(limit), return_memoryview))
+            data = _data(transfers, self._take(transfers, limit, limit, return_memoryview))
         else:
             data = self._receive_from(expression, depth, limit, return_memoryview)
         return memoryview(cast(bytes, data)) if return_memoryview else cast(bytes, data)
@@ -481,16 +481,19 @@ class ZeroCopyBridge:
                 ) from error
             raise self._error(error) from error
 
-    def _take(self, transfers: Transfers, deadline: _Deadline, lease: bool) -> Message:
-        """The next message, whatever it is for and whatever it is."""
+    def _take(
+        self, transfers: Transfers, left: Optional[float], limit: Optional[float], lease: bool
+    ) -> Message:
+        """The next message, whatever it is for and whatever it is, within what is left of a limit."""
+        begun = time.monotonic()
         while True:
-            native, left = self._live(transfers), deadline.left()
+            native = self._live(transfers)
             try:
                 return native.receive_lease(left) if lease else native.receive(left)
             except TimeoutError:
                 raise TransferTimeoutError(
                     "Timeout waiting for PowerShell chunk: nothing was complete within"
-                    f" {plural(deadline.limit)}. Let PowerShell send with send_from_powershell,"
+                    f" {plural(limit)}. Let PowerShell send with send_from_powershell,"
                     " give it more time (timeout=), or send less or a larger chunk_mb"
                 ) from None
             except _native.Error as error:
@@ -498,6 +501,9 @@ class ZeroCopyBridge:
                 # nobody knows that yet, a message that says so follows.
                 if error.name != "ZCB_ERR_ABORTED":
                     raise self._error(error) from error
+            if left is not None:
+                now = time.monotonic()
+                left, begun = max(left - (now - begun), 0.0), now
 
     def _send_into(self, target: str, data: Any, limit: Optional[float], lease: bool) -> None:
         deadline, clean = _Deadline(limit), False
@@ -521,7 +527,7 @@ class ZeroCopyBridge:
         transfers = self._take_channel()
         try:
             future = self._post_send(transfers, expression, depth, deadline.left())
-            data = _data(transfers, self._take(transfers, deadline, lease))
+            data = _data(transfers, self._take(transfers, deadline.left(), limit, lease))
             # What counts is that PowerShell is done with the value; the data is here already.
             with contextlib.suppress(Exception):
                 clean = future.result(deadline.left()).success
