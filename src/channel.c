@@ -4,6 +4,8 @@
 #include <string.h>
 
 #define DEFAULT_FRAME_BYTES (UINT64_C(64) << 20)
+/* A sender that waits for room is a whole window ahead: it loses nothing by sleeping soon. */
+#define ROOM_SPIN_NS 10000
 #define DEFAULT_WINDOW_BYTES (UINT64_C(4) << 20)
 
 /* ---------------------------------------------------------------- region */
@@ -89,6 +91,7 @@ static zcb_error producer_init(struct producer *tx, struct region *region, int s
     tx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
     tx->standby_bell = stream == 0 ? PLAT_NO_HANDLE : region->bells[BELL_STANDBY_1];
     tx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
+    tx->spin.max_ns = ROOM_SPIN_NS;
     turn_init(&tx->turn);
     plat_mutex_init(&tx->block_lock);
     return frame_init(&tx->frame, geometry, &region->memory, geometry->data_at[stream]);

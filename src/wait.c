@@ -88,6 +88,12 @@ static bool cancelled(const zcb_wait *wait)
     return wait && wait->cancel && atomic_load(&wait->cancel->set) != 0;
 }
 
+static int64_t bounded(const struct spin *spin, int64_t budget_ns)
+{
+    int64_t max = spin->max_ns ? spin->max_ns : SPIN_MAX_NS;
+    return budget_ns < max ? budget_ns : max;
+}
+
 /* True when something got ready in the time that recent waits make likely. */
 static bool spin_until_ready(const struct source *sources, unsigned count, struct spin *spin,
                              int64_t begin, int64_t deadline)
@@ -97,7 +103,7 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
     if (spin->alone)
         return false;
     if (spin->budget_ns == 0)
-        spin->budget_ns = SPIN_START_NS;
+        spin->budget_ns = bounded(spin, SPIN_START_NS);
     int64_t end = begin + spin->budget_ns;
     if (end > deadline)
         end = deadline;
@@ -107,7 +113,7 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
             if (any_ready(sources, count)) {
                 int64_t wanted = 2 * (plat_now_ns() - begin);
                 if (wanted > spin->budget_ns)
-                    spin->budget_ns = wanted > SPIN_MAX_NS ? SPIN_MAX_NS : wanted;
+                    spin->budget_ns = bounded(spin, wanted);
                 return true;
             }
             plat_cpu_relax();
@@ -122,7 +128,7 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
 static void learn_from_sleep(struct spin *spin, int64_t waited_ns)
 {
     if (waited_ns < SPIN_MAX_NS)
-        spin->budget_ns = 2 * waited_ns > SPIN_MAX_NS ? SPIN_MAX_NS : 2 * waited_ns;
+        spin->budget_ns = bounded(spin, 2 * waited_ns);
     else
         spin->budget_ns /= 2;
     if (spin->budget_ns < SPIN_MIN_NS)

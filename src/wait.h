@@ -18,6 +18,7 @@ struct spin {
     int64_t budget_ns;
     unsigned waits;                  /* since the processors were counted */
     bool alone;                      /* one processor: no use in spinning */
+    int64_t max_ns;                  /* never spins longer than this; 0: SPIN_MAX_NS */
     void (*before_sleep)(void *arg); /* what is to be done before a wait here sleeps; may be NULL */
     void *arg;
 };
