@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from typing import ClassVar, Tuple
 
@@ -16,6 +17,7 @@ class Contestant(ABC):
     name: ClassVar[str]
     ways: ClassVar[Tuple[str, ...]] = ("into", "out")
     everywhere: ClassVar[bool] = False  # measured at every size, however long it takes
+    most: ClassVar[int] = sys.maxsize  # bytes that it can move at a time
 
     @abstractmethod
     def into(self, payload: bytearray) -> None:

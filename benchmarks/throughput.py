@@ -150,6 +150,8 @@ class Throughput:
     def _is_left_out(self, contestant: Contestant, round: int, size: int) -> bool:
         """To be quick: the rehearsal is enough for what was far behind, and what is large is for the
         strongest."""
+        if size > contestant.most:
+            return True
         if not self._quick or contestant.everywhere or size < MIB:
             return False
         if size >= LARGE:
