@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "copy.h"
 
 #define RING_MASK (RING_ENTRIES - 1)
 #define DESCRIPTORS_PER_PAGE (PLAT_PAGE_BYTES / sizeof(struct descriptor))
@@ -20,6 +21,8 @@
  * copying out overlap, large enough that a descriptor costs nothing beside them. */
 #define LEAST_STEP_BYTES (UINT64_C(1) << 15)
 #define MOST_STEP_BYTES (UINT64_C(1) << 18)
+#define LEAST_PAST_CACHES (UINT64_C(1) << 14)
+#define MOST_PAST_CACHES (UINT64_C(1) << 19)
 
 /* ---------------------------------------------------------------- what the consumer says */
 
@@ -247,6 +250,16 @@ static zcb_error publish_whole(zcb_channel *channel)
                    MARK_WHOLE | (last ? MARK_LAST : 0u));
 }
 
+/* The block of a message of middling size was read lately: warm memory is used again first. A short one is
+ * not worth it, and a long one finds most of its block in no cache any more. */
+static void copy_in(const struct sending *now, void *to, const void *from, size_t bytes)
+{
+    if (now->message.bytes >= LEAST_PAST_CACHES && now->message.bytes <= MOST_PAST_CACHES)
+        copy_for_reader(to, from, bytes);
+    else
+        memcpy(to, from, bytes);
+}
+
 static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, size_t count,
                              size_t *written, struct pace *pace)
 {
@@ -263,7 +276,7 @@ static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, s
             error = frame_commit(&tx->frame, at, step);
         if (error)
             return error;
-        memcpy(channel->region->memory.base + tx->frame.data_at + at, bytes, step);
+        copy_in(now, channel->region->memory.base + tx->frame.data_at + at, bytes, step);
         bytes += step;
         count -= step;
         now->written += step;
