@@ -121,6 +121,13 @@ def test_a_posted_receive_does_not_hold_up_a_command_of_any_length(own_shell: Sh
 # A message that is half across
 
 
+def run_while(shell: Shell, other: Alongside) -> None:
+    """Commands, at least one, until the other thread is done."""
+    assert shell.run("1", timeout=20).out == "1\n"
+    while other.is_alive():
+        assert shell.run("1", timeout=20).out == "1\n"
+
+
 @pytest.mark.parametrize("lease", [False, True], ids=["array", "lease"])
 def test_commands_meanwhile_do_not_stop_a_large_message(
     shell: Shell, large: bytes, lease: bool
@@ -129,13 +136,10 @@ def test_commands_meanwhile_do_not_stop_a_large_message(
         for round in range(3):
             future = bridge.receive_to_powershell("$large", lease=lease)
             sending = Alongside(lambda: bridge.send(large))
-            ran = 0
-            while sending.is_alive():
-                assert shell.run("1", timeout=20).out == "1\n"
-                ran += 1
+            run_while(shell, sending)
             sending.finish()
             assert length(shell, "$large") == LARGE
-            assert future.result(20).success and ran > 0
+            assert future.result(20).success
             assert bridge.receive("$large") == large
             shell.run(
                 "if ($large -is [IDisposable]) { $large.Dispose() }; $large = $null; [GC]::Collect()"
@@ -149,12 +153,9 @@ def test_commands_meanwhile_do_not_stop_a_large_value(
     for _ in range(3):
         sent = narrow.send_from_powershell("$large")
         receiving = Alongside(narrow.receive)
-        ran = 0
-        while receiving.is_alive():
-            assert shell.run("1", timeout=20).out == "1\n"
-            ran += 1
+        run_while(shell, receiving)
         assert receiving.finish() == large
-        assert sent.result(20).success and ran > 0
+        assert sent.result(20).success
     shell.run("$large = $null; [GC]::Collect()")
 
 
