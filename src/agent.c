@@ -132,6 +132,13 @@ zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **cha
     return error;
 }
 
+/* The program's closing shows in the channel before the engine hears of it. */
+static bool is_open_with(const struct joined *joined, const char *label)
+{
+    return *label && strcmp(joined->label, label) == 0 &&
+           !(joined->channel && atomic_load(&joined->channel->rx.control->producer_closed));
+}
+
 zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number)
 {
     if (!agent || !label || !number)
@@ -139,7 +146,7 @@ zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *
     plat_mutex_lock(&agent->lock);
     zcb_error error = accept_channels(agent);
     const struct joined *joined = agent->joined;
-    while (joined && (!*label || strcmp(joined->label, label) != 0))
+    while (joined && !is_open_with(joined, label))
         joined = joined->next;
     if (joined)
         *number = joined->number;
