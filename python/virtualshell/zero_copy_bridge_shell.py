@@ -569,7 +569,6 @@ class _Deadline:
     """A timeout that several waits share."""
 
     def __init__(self, limit: Optional[float]) -> None:
-        self.limit = limit
         self._end = None if limit is None else time.monotonic() + limit
 
     def left(self) -> Optional[float]:
