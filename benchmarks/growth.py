@@ -32,7 +32,7 @@ def measure_doubling(shell: Shell, limits: Limits, effort: Effort) -> Figures:
     Where a size leaves a cache, copying itself takes more than twice as long; a step of the limit
     in the same rounds stands for that and is taken out.
     """
-    largest = effort.of(128, 1024) * MIB
+    largest = effort.of(64, 1024) * MIB
     sizes = [size * MIB for size in (1 << n for n in range(11)) if size * MIB <= largest]
     payload = memoryview(bytearray(os.urandom(MIB)) * (largest // MIB))
     seconds: Dict[str, DefaultDict[int, List[float]]]

@@ -58,7 +58,7 @@ def measure_latency(shell: Shell, contestants: Sequence[Contestant], effort: Eff
     over: Seconds = []
     for _ in range(BLOCKS):
         for name, action in subjects.items():
-            block = tight_loop(action, effort.of(300, 1000))
+            block = tight_loop(action, effort.of(200, 1000))
             awake[name] += block
             if name == "run, a new text":
                 own.append(own_cost(shell, texts.take(300)))

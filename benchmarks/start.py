@@ -19,7 +19,7 @@ BRIDGES = 50
 
 def measure_start(effort: Effort) -> Figures:
     bare, ours = [], []
-    for _ in range(effort.of(4, 15)):
+    for _ in range(effort.of(3, 15)):
         command = engine_command("-Command", "1")
         bare.append(timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True)))
         ours.append(first_result())

@@ -26,6 +26,7 @@ LONG_BURST = 5
 LARGE = 256 * MIB
 FORGET_FROM = 64 * MIB  # memory is freed after each contestant: there is not enough for all
 FAR = 4.0  # times as slow as the fastest
+QUICK_SECONDS = 30  # after these a quick run has had its rounds, one at least
 REST_SECONDS = 0.003  # until the last contestant no longer spins
 
 # [way][contestant][size]: a figure a round
@@ -38,7 +39,7 @@ class Throughput:
         self._contestants = contestants
         self._sizes = [size for size in SIZES if size <= effort.of(256 * MIB, GIB)]
         self._rounds = effort.of(3, 7)
-        self._patience = 0.4 if effort.quick else 2.0  # seconds, for one operation
+        self._patience = 0.1 if effort.quick else 2.0  # seconds, for one operation
         self._burst_seconds = 0.05 if effort.quick else 0.15
         self._quick = effort.quick
         self._payloads = {size: bytearray(os.urandom(size)) for size in self._sizes}
@@ -49,11 +50,14 @@ class Throughput:
         self._checked = 0
 
     def measure(self, say: Callable[[str], None]) -> Figures:
+        begin = time.monotonic()
         for round in range(self._rounds + 1):
             say(f"throughput, round {round} of {self._rounds}")
             for size in self._sizes:
-                if round <= self._rounds_of(size):
+                if round in self._rounds_of(size):
                     self._measure_size(round, size)
+            if self._quick and round > 0 and time.monotonic() - begin > QUICK_SECONDS:
+                break
         self._fill_in()
         return {
             "rounds": self._rounds,
@@ -63,14 +67,17 @@ class Throughput:
             "checked": self._checked,
         }
 
-    def _rounds_of(self, size: int) -> int:
+    def _rounds_of(self, size: int) -> Sequence[int]:
         """Fewer of what takes long."""
-        return min(self._rounds, 2 if self._quick else 3) if size >= LARGE else self._rounds
+        if size < LARGE:
+            return range(self._rounds + 1)
+        return (1,) if self._quick else range(min(self._rounds, 3) + 1)
 
     def _measure_size(self, round: int, size: int) -> None:
         payload = self._payloads[size]
         stamp(payload, round)
-        thorough = round in (0, self._rounds_of(size))
+        rounds = self._rounds_of(size)
+        thorough = round in (rounds[0], rounds[-1])
         digest = hashlib.sha256(payload).hexdigest() if thorough else None
         few = size > LARGE or (size == LARGE and self._quick)
         for limit in ("memcpy", "overlapped") if few else COPIES:

@@ -333,7 +333,7 @@ internal sealed class Inbox
         _wake ??= new CancelSource();
         if (_thread is null && _channel.TryAddUser())
         {
-            _thread = new Thread(TakeForEver) { IsBackground = true, Name = "ZeroCopyBridge receiver" };
+            _thread = new Thread(TakeForEver) { IsBackground = true, Name = "zcb receiver" };
             _thread.Start();
         }
     }

@@ -142,7 +142,7 @@ internal sealed class Outbox
         _cancel ??= new CancelSource();
         if (_thread is null && _channel.TryAddUser())
         {
-            _thread = new Thread(SendForEver) { IsBackground = true, Name = "ZeroCopyBridge sender" };
+            _thread = new Thread(SendForEver) { IsBackground = true, Name = "zcb sender" };
             _thread.Start();
         }
 
