@@ -13,6 +13,8 @@ WHEEL := $(STAMPS)/wheel
 MESON_TEST := meson test --print-errorlogs -C
 MESON_FLAGS := -Dpython=disabled -Dpowershell=disabled -Dtests=enabled
 
+MINUTES ?= 10
+
 SOURCES := $(shell find include src python powershell scripts/publish-module.sh meson.build \
 	meson_options.txt pyproject.toml -type f -not -path '*/__pycache__/*' -not -name '*.md')
 C_FILES = $(shell find include src python/native tests/c examples benchmarks fuzz \
@@ -22,7 +24,7 @@ CSPROJ := powershell/src/ZeroCopyBridge/ZeroCopyBridge.csproj
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-lint setup-bench build demo test test-c test-python test-powershell examples \
-	bench bench-quick bench-build format lint check sanitize asan tsan stress wheel clean
+	bench bench-quick bench-build format lint check sanitize asan tsan stress soak wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -93,6 +95,9 @@ tsan: build/tsan/build.ninja
 stress: build build/c/build.ninja ## many threads, many bridges, many repetitions
 	$(MESON_TEST) build/c --repeat 50
 	$(PY) -m pytest -m stress --timeout 600
+
+soak: build ## messages of random sizes both ways for MINUTES=10, compared byte by byte, and a look at what grows
+	$(PY) tests/soak/soak.py --minutes $(MINUTES) $(SOAK)
 
 clean: ## remove everything that was built
 	rm -rf build dist $(VENV) .mesonpy-* .hypothesis
