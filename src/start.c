@@ -24,12 +24,17 @@ static const char *const agent_arguments[] = {"-NoLogo",
                                               " -ErrorAction Stop; Start-ZeroCopyAgent",
                                               NULL};
 
-/* What makes the engine's runtime fit large transfers (docs/performance.md), unless the user has set it. The
- * agent takes them out of its environment again, by the list in TUNING_VARIABLE, before any command runs. */
+/* What is told to the engine's runtime, unless the user has set it. The agent takes them out of its
+ * environment again, by the list in TUNING_VARIABLE, before any command runs. */
 #define TUNING_VARIABLE "ZCB_TUNING"
 static const char *const tunings[] = {
+    /* Large transfers (docs/performance.md) */
     "DOTNET_GCLOHThreshold=400000", /* hexadecimal: arrays up to 4 MiB die young, without a full collection */
     "DOTNET_GCRetainVM=1", /* memory that was touched once is used again */
+    /* No sockets in the temporary folder by which other processes could enter the engine, and which an
+     * engine that is killed leaves behind (SECURITY.md) */
+    "DOTNET_EnableDiagnostics=0",
+    "POWERSHELL_DIAGNOSTICS_OPTOUT=1",
 };
 #define TUNINGS (sizeof(tunings) / sizeof(tunings[0]))
 
@@ -52,8 +57,11 @@ struct starting {
 static zcb_error find_module(struct starting *start)
 {
     if (start->options->module) {
-        snprintf(start->module, sizeof(start->module), "%s", start->options->module);
-        return ZCB_OK;
+        zcb_error error =
+            plat_absolute_path(start->options->module, start->module, sizeof(start->module));
+        if (error)
+            error_detail(start->why, "'%s' is no usable path of a module", start->options->module);
+        return error;
     }
     char folder[PATH_BYTES - 64];
     zcb_error error =

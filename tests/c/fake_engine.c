@@ -426,6 +426,12 @@ static void take_in(struct bridge *bridge, const zcb_message *message, struct po
         free_post(post);
 }
 
+/* The system refused something now: trying again may help. */
+static bool is_shortage(zcb_error error)
+{
+    return error == ZCB_ERR_NO_MEMORY || error == ZCB_ERR_NO_HANDLES || error == ZCB_ERR_SYSTEM;
+}
+
 static void *receive_all(void *arg)
 {
     struct bridge *bridge = arg;
@@ -444,6 +450,8 @@ static void *receive_all(void *arg)
             zcb_cancel_reset(bridge->cancel_receive);
             continue;
         }
+        if (is_shortage(error))
+            continue;
         if (error)
             return NULL;
         pthread_mutex_lock(&lock);
@@ -508,8 +516,9 @@ static struct bridge *bridge_of(uint32_t number)
             free(bridge);
             bridge = NULL;
         } else {
-            (void)zcb_cancel_create(&bridge->cancel_receive);
-            (void)zcb_cancel_create(&bridge->cancel_send);
+            if (zcb_cancel_create(&bridge->cancel_receive) ||
+                zcb_cancel_create(&bridge->cancel_send))
+                zcb_agent_end_process(1);
             bridge->next = bridges;
             bridges = bridge;
             detach(receive_all, bridge);
@@ -631,7 +640,7 @@ static void *listen_to_program(void *arg)
         zcb_urgent request;
         uint64_t id;
         zcb_error error = zcb_agent_listen(agent, &request, &id, NULL);
-        if (error == ZCB_ERR_PEER_GONE)
+        if (error && error != ZCB_ERR_CLOSED)
             zcb_agent_end_process(1);
         pthread_mutex_lock(&lock);
         if (error) {

@@ -1,10 +1,11 @@
 /* A peer that writes nonsense into what is shared: an error, never a crash. Here `b` is the peer, whose
  * fields are written by hand, and `a` is ours. */
-#include "support.h"
+#include "fake_engine.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define FRAME (UINT64_C(1) << 18)
 #define WINDOW (UINT64_C(256) << 10)
@@ -94,6 +95,7 @@ static const struct descriptor senseless_first[] = {
     {.kind = 1, .message_bytes = 9, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_ABORT},
     {.kind = 1, .block = NO_BLOCK, .marks = MARK_ABORT},
     {.kind = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE},
+    {.kind = 1, .offset = 1, .block = NO_BLOCK, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE},
     {.kind = 1, .block = NO_BLOCK, .marks = MARK_FIRST},
     {.kind = 1, .message_bytes = 1, .bytes = 1, .block = BLOCKS, .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1, .message_bytes = 1, .bytes = 1, .block = NO_BLOCK, .marks = MARK_FIRST | MARK_LAST},
@@ -242,6 +244,221 @@ static void a_whole_message_longer_than_its_memory_cannot_be_leased(void **state
     free_pair(&pair);
 }
 
+/* ---------------------------------------------------------------- without end */
+
+/* A peer that publishes faster than this side can take in, until it is told to stop. */
+struct flood {
+    zcb_channel *victim;
+    struct descriptor first, next;
+    _Atomic int stop;
+    pthread_t thread;
+};
+
+static void *flow(void *arg)
+{
+    struct flood *flood = arg;
+    struct consumer *rx = &flood->victim->rx;
+    struct descriptor *ring = (struct descriptor *)(uintptr_t)rx->ring;
+    uint64_t head = rx->tail;
+    struct descriptor now = flood->first;
+    while (!atomic_load(&flood->stop)) {
+        if (head - atomic_load(&rx->control->tail) >= RING_ENTRIES)
+            continue;
+        ring[head % RING_ENTRIES] = now;
+        atomic_store(&rx->control->head, ++head);
+        now = flood->next;
+    }
+    return NULL;
+}
+
+static void start_flood(struct flood *flood)
+{
+    flood->thread = start_thread(flow, flood);
+    while (atomic_load(&flood->victim->rx.control->head) == 0)
+        sched_yield();
+}
+
+static void stop_flood(struct flood *flood)
+{
+    atomic_store(&flood->stop, 1);
+    join_thread(flood->thread);
+}
+
+static void a_message_that_comes_without_end_holds_nobody_beyond_the_deadline(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    struct flood flood = {
+        .victim = pair.a,
+        .first = {.kind = 1, .message_bytes = UINT64_MAX, .bytes = 1, .marks = MARK_FIRST},
+        .next = {.bytes = 1}};
+    start_flood(&flood);
+    zcb_message message;
+    size_t bytes = 1024 * MIB, done = 0;
+    unsigned char *destination = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(destination != MAP_FAILED);
+    zcb_wait wait = patience();
+    assert_ok(zcb_receive_begin(pair.a, ZCB_WISH_COPY, &message, &wait));
+    wait = within_ms(10);
+    assert_int_equal(zcb_receive_read(pair.a, destination, bytes, &done, &wait), ZCB_ERR_TIMEOUT);
+    assert_true(done > 0 && done < bytes);
+    zcb_receive_drop(pair.a);
+    wait = within_ms(10);
+    assert_int_equal(zcb_receive_begin(pair.a, ZCB_WISH_COPY, &message, &wait), ZCB_ERR_TIMEOUT);
+    stop_flood(&flood);
+    munmap(destination, bytes);
+    free_pair(&pair);
+}
+
+static void a_cancel_ends_the_discarding_of_a_message_without_end(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    struct flood flood = {
+        .victim = pair.a,
+        .first = {.kind = 1, .message_bytes = UINT64_MAX, .bytes = 1, .marks = MARK_FIRST},
+        .next = {.bytes = 1}};
+    zcb_message message;
+    zcb_wait wait = patience();
+    start_flood(&flood);
+    assert_ok(zcb_receive_begin(pair.a, ZCB_WISH_COPY, &message, &wait));
+    zcb_receive_drop(pair.a);
+    assert_ok(zcb_cancel_create(&wait.cancel));
+    zcb_cancel_set(wait.cancel);
+    assert_int_equal(zcb_receive_begin(pair.a, ZCB_WISH_COPY, &message, &wait), ZCB_ERR_CANCELLED);
+    stop_flood(&flood);
+    zcb_cancel_free(wait.cancel);
+    free_pair(&pair);
+}
+
+static void a_sender_times_out_when_the_window_is_never_given_back(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    rx_expect(pair.b, ZCB_WISH_COPY);
+    assert_ok(send_bytes(&pair, WINDOW));
+    atomic_store(&pair.b->rx.control->tail, pair.a->tx.head); /* taken, and kept */
+    assert_int_equal(send_bytes(&pair, WINDOW), ZCB_ERR_TIMEOUT);
+    free_pair(&pair);
+}
+
+static void a_bell_that_was_made_to_block_is_cleared_without_waiting(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    plat_handle bell = pair.a->rx.data_bell;
+    assert_int_equal(fcntl((int)bell, F_SETFL, 0), 0);
+    plat_event_clear(bell); /* nothing is in it */
+    plat_event_set(bell);
+    plat_event_clear(bell);
+    unsigned ready;
+    assert_int_equal(plat_wait(&bell, 1, 0, &ready), ZCB_ERR_TIMEOUT);
+    free_pair(&pair);
+}
+
+/* ---------------------------------------------------------------- engines */
+
+static zcb_session *start_engine(void)
+{
+    zcb_session_options options = fake_options();
+    return start_session(&options);
+}
+
+/* All zeroes are a reply that makes sense, to a command that nobody gave. */
+#define REPLY_BYTES (sizeof(struct reply_wire) + ZCB_FIELDS)
+#define REPLY                                                                                      \
+    {                                                                                              \
+        .kind = ZCB_KIND_CONTROL, .message_bytes = REPLY_BYTES, .bytes = REPLY_BYTES, .block = 20, \
+        .flags = REPLY_COMPLETION, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE                    \
+    }
+
+static void an_engine_that_has_ended_but_goes_on_answering_is_gone(void **state)
+{
+    (void)state;
+    zcb_session *session = start_engine();
+    struct flood flood = {.victim = session->commands, .first = REPLY, .next = REPLY};
+    zcb_detail why;
+    kill((pid_t)zcb_session_pid(session), SIGKILL);
+    await_end_of(zcb_session_pid(session));
+    start_flood(&flood); /* as a process that it left behind could */
+    assert_false(zcb_session_alive(session, &why));
+    assert_non_null(strstr(why.text, "signal 9"));
+    stop_flood(&flood);
+    zcb_session_free(session);
+    assert_no_children();
+}
+
+#define PONG_OF_NO_PING                                                                            \
+    {                                                                                              \
+        .kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .block = NO_BLOCK,                         \
+        .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE                                               \
+    }
+
+static void wrong_answers_without_end_do_not_put_off_the_end_of_a_ping(void **state)
+{
+    (void)state;
+    zcb_session *session = start_engine();
+    struct flood flood = {
+        .victim = session->urgent, .first = PONG_OF_NO_PING, .next = PONG_OF_NO_PING};
+    kill((pid_t)zcb_session_pid(session), SIGSTOP);
+    start_flood(&flood);
+    zcb_wait wait = within_ms(50);
+    assert_int_equal(zcb_session_ping(session, &wait), ZCB_ERR_TIMEOUT);
+    wait = patience();
+    assert_ok(zcb_cancel_create(&wait.cancel));
+    zcb_cancel_set(wait.cancel);
+    assert_int_equal(zcb_session_ping(session, &wait), ZCB_ERR_CANCELLED);
+    stop_flood(&flood);
+    zcb_cancel_free(wait.cancel);
+    zcb_session_free(session);
+    assert_no_children();
+}
+
+static void a_bell_that_rings_without_end_does_not_hold_who_stands_by(void **state)
+{
+    (void)state;
+    zcb_session *session = start_engine();
+    int bell = (int)session->commands->rx.standby_bell;
+    int endless = eventfd(1000000000, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_int_equal(dup2(endless, bell), bell); /* faster than anybody can clear it */
+    (void)submit(session, "wait", ZCB_COMMAND_NOTIFY, ZCB_FOREVER);
+    zcb_result *result;
+    zcb_wait wait = within_ms(50);
+    assert_int_equal(zcb_session_next(session, &result, &wait), ZCB_ERR_TIMEOUT);
+    wait = patience();
+    assert_ok(zcb_cancel_create(&wait.cancel));
+    zcb_cancel_set(wait.cancel);
+    assert_int_equal(zcb_session_next(session, &result, &wait), ZCB_ERR_CANCELLED);
+    zcb_cancel_free(wait.cancel);
+    close(endless);
+    zcb_session_free(session);
+    assert_no_children();
+}
+
+static void many_requests_to_an_engine_that_does_not_listen_wait_but_once(void **state)
+{
+    (void)state;
+    enum { TRANSFERS = 200 }; /* 20 s when each of them waits */
+    zcb_session *session = start_engine();
+    zcb_bridge *bridge;
+    zcb_wait wait = patience(), at_once = {0};
+    uint64_t id;
+    zcb_message stop = {.kind = ZCB_KIND_CONTROL, .flags = ZCB_URGENT_STOP, .id = UINT64_MAX};
+    assert_ok(zcb_bridge_open(session, NULL, &bridge, NULL));
+    kill((pid_t)zcb_session_pid(session), SIGSTOP);
+    for (int i = 0; i < TRANSFERS; i++)
+        assert_ok(zcb_bridge_post_receive(bridge, "$x", 2, 0, ZCB_FOREVER, &id, &wait));
+    while (zcb_send(session->urgent, &stop, NULL, &at_once) == ZCB_OK)
+        continue;
+    int64_t begin = zcb_now_ns();
+    zcb_bridge_close(bridge);
+    assert_true(zcb_now_ns() - begin < 5000 * MS);
+    zcb_bridge_free(bridge);
+    zcb_session_free(session);
+    assert_no_children();
+}
+
 /* ---------------------------------------------------------------- counters */
 
 static void a_senseless_head_ends_the_channel(void **state)
@@ -348,18 +565,48 @@ static plat_handle copy_of(plat_handle handle)
     return fd;
 }
 
-static zcb_error join(const struct region *region, plat_handle memory, uint64_t frame_bytes,
-                      uint64_t window_bytes)
+static zcb_error join_with_bell(const struct region *region, plat_handle memory,
+                                uint64_t frame_bytes, uint64_t window_bytes, plat_handle bell)
 {
     plat_handle bells[BELLS];
     zcb_channel *joined = NULL;
     for (int i = 0; i < BELLS; i++)
-        bells[i] = copy_of(region->bells[i]);
+        bells[i] = copy_of(i == 0 ? bell : region->bells[i]);
     zcb_error error =
         channel_join(memory, bells, frame_bytes, window_bytes, PLAT_NO_HANDLE, &joined);
     if (!error)
         zcb_channel_free(joined);
     return error;
+}
+
+static zcb_error join(const struct region *region, plat_handle memory, uint64_t frame_bytes,
+                      uint64_t window_bytes)
+{
+    return join_with_bell(region, memory, frame_bytes, window_bytes, region->bells[0]);
+}
+
+static void joining_refuses_bells_that_are_none(void **state)
+{
+    (void)state;
+    struct pair pair = make_pair();
+    const struct region *region = pair.a->region;
+    int ends[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    plat_handle a, b;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_ok(plat_link_pair(&a, &b));
+    const plat_handle wrong[] = {ends[0], ends[1], null, a, region->memory.handle};
+    unsigned before = open_descriptors();
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        assert_int_equal(
+            join_with_bell(region, copy_of(region->memory.handle), FRAME, WINDOW, wrong[i]),
+            ZCB_ERR_PROTOCOL);
+    assert_int_equal(open_descriptors(), before);
+    plat_close(a);
+    plat_close(b);
+    close(ends[0]);
+    close(ends[1]);
+    close(null);
+    free_pair(&pair);
 }
 
 static void joining_checks_the_header_and_the_sizes(void **state)
@@ -599,6 +846,14 @@ int main(void)
         cmocka_unit_test(a_senseless_next_descriptor_ends_the_channel),
         cmocka_unit_test(a_message_that_never_ends_can_be_dropped),
         cmocka_unit_test(a_whole_message_longer_than_its_memory_cannot_be_leased),
+        cmocka_unit_test(a_message_that_comes_without_end_holds_nobody_beyond_the_deadline),
+        cmocka_unit_test(a_cancel_ends_the_discarding_of_a_message_without_end),
+        cmocka_unit_test(a_sender_times_out_when_the_window_is_never_given_back),
+        cmocka_unit_test(a_bell_that_was_made_to_block_is_cleared_without_waiting),
+        cmocka_unit_test(an_engine_that_has_ended_but_goes_on_answering_is_gone),
+        cmocka_unit_test(wrong_answers_without_end_do_not_put_off_the_end_of_a_ping),
+        cmocka_unit_test(a_bell_that_rings_without_end_does_not_hold_who_stands_by),
+        cmocka_unit_test(many_requests_to_an_engine_that_does_not_listen_wait_but_once),
         cmocka_unit_test(a_senseless_head_ends_the_channel),
         cmocka_unit_test(a_senseless_tail_ends_the_channel),
         cmocka_unit_test(returning_what_is_not_out_ends_the_channel),
@@ -606,6 +861,7 @@ int main(void)
         cmocka_unit_test(a_senseless_count_of_returns_ends_the_channel),
         cmocka_unit_test(a_block_that_is_returned_while_it_is_written_hurts_only_the_peer),
         cmocka_unit_test(joining_checks_the_header_and_the_sizes),
+        cmocka_unit_test(joining_refuses_bells_that_are_none),
         cmocka_unit_test(random_nonsense_never_crashes),
         cmocka_unit_test(nonsense_at_the_very_moment_never_crashes),
     };

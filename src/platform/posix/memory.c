@@ -48,7 +48,9 @@ zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
     if (fd < 0)
         return posix_error(errno);
     int number = 0;
-    if (ftruncate(fd, (off_t)bytes) != 0 || fcntl(fd, F_ADD_SEALS, SIZE_SEALS) != 0)
+    /* Linux makes it readable and writable by everybody. */
+    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, (off_t)bytes) != 0 ||
+        fcntl(fd, F_ADD_SEALS, SIZE_SEALS) != 0)
         number = errno;
     else
         number = map(fd, bytes, memory);
