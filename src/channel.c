@@ -249,9 +249,13 @@ zcb_error channel_state(const zcb_channel *channel)
 
 zcb_error channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait)
 {
+    struct source watched;
+    bool watches = wait && wait->watch;
+    if (watches)
+        watched = rx_data_source(wait->watch);
     zcb_error error = channel_state(channel);
     if (!error)
-        error = turn_take(turn, wait);
+        error = turn_take_unless(turn, watches ? &watched : NULL, wait);
     return error == ZCB_ERR_CLOSED ? channel_state(channel) : error;
 }
 

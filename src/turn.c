@@ -60,10 +60,13 @@ static bool leave_line(struct turn *turn, const struct waiter *waiter)
     return true;
 }
 
-static zcb_error wait_in_line(struct turn *turn, struct waiter *waiter, const zcb_wait *wait)
+static zcb_error wait_in_line(struct turn *turn, struct waiter *waiter,
+                              const struct source *watched, const zcb_wait *wait)
 {
-    struct source told = waiter_source(waiter);
-    zcb_error error = wait_any(&told, 1, PLAT_NO_HANDLE, &waiter->spin, wait);
+    struct source sources[2] = {waiter_source(waiter)};
+    if (watched)
+        sources[1] = *watched;
+    zcb_error error = wait_any(sources, watched ? 2 : 1, PLAT_NO_HANDLE, &waiter->spin, wait);
     plat_mutex_lock(&turn->lock);
     bool given = !leave_line(turn, waiter); /* perhaps while the wait ended */
     plat_mutex_unlock(&turn->lock);
@@ -72,11 +75,16 @@ static zcb_error wait_in_line(struct turn *turn, struct waiter *waiter, const zc
     else if (given)
         error = ZCB_OK;
     else if (!error)
-        error = ZCB_ERR_CLOSED;
+        error = watched && watched->ready(watched->arg) ? ZCB_ERR_WATCHED : ZCB_ERR_CLOSED;
     return error;
 }
 
 zcb_error turn_take(struct turn *turn, const zcb_wait *wait)
+{
+    return turn_take_unless(turn, NULL, wait);
+}
+
+zcb_error turn_take_unless(struct turn *turn, const struct source *watched, const zcb_wait *wait)
 {
     plat_mutex_lock(&turn->lock);
     if (!turn->taken) {
@@ -91,7 +99,7 @@ zcb_error turn_take(struct turn *turn, const zcb_wait *wait)
     plat_mutex_unlock(&turn->lock);
     if (error)
         return error;
-    error = wait_in_line(turn, &waiter, wait);
+    error = wait_in_line(turn, &waiter, watched, wait);
     waiter_destroy(&waiter);
     return error;
 }

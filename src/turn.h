@@ -31,6 +31,8 @@ void turn_init(struct turn *turn);
 void turn_destroy(struct turn *turn);
 /* ZCB_ERR_CLOSED when the turn was ended while somebody else had it, and the errors of a wait. */
 zcb_error turn_take(struct turn *turn, const zcb_wait *wait);
+/* The same, and ZCB_ERR_WATCHED when `watched` (may be NULL) is ready first. */
+zcb_error turn_take_unless(struct turn *turn, const struct source *watched, const zcb_wait *wait);
 void turn_give(struct turn *turn);
 /* Nobody waits in line any more, now or later. Whoever has the turn keeps it until turn_give. */
 void turn_end(struct turn *turn);

@@ -1161,6 +1161,25 @@ static void a_wait_for_room_ends_when_the_watched_channel_has_a_message(void **s
     free_two(&two);
 }
 
+static void a_wait_in_line_ends_when_the_watched_channel_has_a_message(void **state)
+{
+    (void)state;
+    struct two two = make_two(FRAME);
+    assert_ok(turn_take(&two.used.a->tx.turn, NULL)); /* by another thread, which waits for room */
+    two.call.channel = two.used.a;
+    two.call.id = 1;
+    two.call.bytes = 10;
+    pthread_t sender = start_thread(run_send, &two.call);
+    await_asleep(receiver_asleep(two.watched.b));
+    assert_ok(send_filled(two.watched.a, 2, 10, NULL));
+    join_thread(sender);
+    assert_int_equal(two.call.error, ZCB_ERR_WATCHED);
+    turn_give(&two.used.a->tx.turn);
+    assert_received(two.watched.b, 2, 10);
+    assert_works(&two.used);
+    free_two(&two);
+}
+
 static void the_close_of_the_watched_channel_ends_it_too(void **state)
 {
     (void)state;
@@ -1633,6 +1652,7 @@ int main(void)
         cmocka_unit_test(a_wait_for_a_message_ends_when_the_watched_channel_has_one),
         cmocka_unit_test(what_is_there_goes_before_the_watched_channel),
         cmocka_unit_test(a_wait_for_room_ends_when_the_watched_channel_has_a_message),
+        cmocka_unit_test(a_wait_in_line_ends_when_the_watched_channel_has_a_message),
         cmocka_unit_test(the_close_of_the_watched_channel_ends_it_too),
         cmocka_unit_test(a_long_copy_ends_for_the_watched_channel_and_goes_on_elsewhere),
         cmocka_unit_test(a_long_write_ends_for_the_watched_channel_and_goes_on_elsewhere),
