@@ -10,7 +10,7 @@ zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
 {
     *frame = (struct frame){.geometry = geometry, .memory = memory, .data_at = data_at};
     uint64_t units = (geometry->frame_bytes + geometry->window_bytes) / COMMIT_BYTES;
-    frame->blocks = calloc(BLOCKS, sizeof(*frame->blocks));
+    frame->blocks = malloc(BLOCKS * sizeof(*frame->blocks));
     frame->free_blocks = malloc(BLOCKS * sizeof(*frame->free_blocks));
     frame->free_pieces = malloc(geometry->pieces * sizeof(*frame->free_pieces));
     frame->free_extents = malloc((BLOCKS + 1) * sizeof(*frame->free_extents));
@@ -22,8 +22,8 @@ zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
     }
     for (uint32_t piece = geometry->pieces; piece-- > 0;)
         frame->free_pieces[frame->free_piece_count++] = piece;
-    for (uint32_t block = BLOCKS; block-- > geometry->pieces;)
-        frame->free_blocks[frame->free_block_count++] = block;
+    memset(frame->blocks, 0, geometry->pieces * sizeof(*frame->blocks));
+    frame->used_blocks = geometry->pieces;
     frame->free_extents[0] = (struct extent){0, geometry->frame_bytes};
     frame->free_extent_count = 1;
     return ZCB_OK;
@@ -48,14 +48,16 @@ static void remove_extent(struct frame *frame, uint32_t at)
 
 bool frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
 {
-    if (bytes > frame->geometry->frame_bytes || frame->free_block_count == 0)
+    bool out_of_ids = frame->free_block_count == 0 && frame->used_blocks == BLOCKS;
+    if (bytes > frame->geometry->frame_bytes || out_of_ids)
         return false;
     uint64_t grains = (bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
     for (uint32_t i = 0; i < frame->free_extent_count; i++) {
         struct extent *extent = &frame->free_extents[i];
         if (extent->bytes < grains)
             continue;
-        *block = frame->free_blocks[--frame->free_block_count];
+        *block = frame->free_block_count > 0 ? frame->free_blocks[--frame->free_block_count]
+                                             : frame->used_blocks++;
         frame->blocks[*block] = (struct block){extent->offset, grains, .out = true};
         extent->offset += grains;
         extent->bytes -= grains;
@@ -154,7 +156,7 @@ static void free_block(struct frame *frame, uint32_t block)
 
 zcb_error frame_give_back(struct frame *frame, uint32_t block)
 {
-    if (block >= BLOCKS || frame->blocks[block].bytes == 0 || !frame->blocks[block].out)
+    if (block >= frame->used_blocks || frame->blocks[block].bytes == 0 || !frame->blocks[block].out)
         return ZCB_ERR_PROTOCOL;
     frame->blocks[block].out = false;
     if (!frame->blocks[block].held)

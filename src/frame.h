@@ -22,7 +22,8 @@ struct frame {
     const plat_memory *memory;
     uint64_t data_at;
     struct block *blocks;  /* by id: the window's pieces first, then the frame's blocks */
-    uint32_t *free_blocks; /* stack of ids */
+    uint32_t used_blocks;  /* ids below this have an entry; the memory of the rest is not touched */
+    uint32_t *free_blocks; /* stack of ids that were used before */
     uint32_t free_block_count;
     uint32_t *free_pieces; /* stack of ids: the warm one on top */
     uint32_t free_piece_count;
