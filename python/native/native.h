@@ -147,8 +147,10 @@ PyObject *native_session_raise(SessionObject *self, zcb_error error);
 /* tp_traverse of objects that refer to their type only. */
 int native_traverse_type(PyObject *self, visitproc visit, void *arg);
 
-/* Takes the result, also on failure. */
-PyObject *native_result_wrap(native_state *state, zcb_result *result);
+/* A Result to be filled: a new one, or `into` (may be NULL), which must be an empty one. */
+PyObject *native_result_empty(native_state *state, PyObject *into);
+/* Takes the zcb_result. */
+void native_result_fill(PyObject *empty, zcb_result *result);
 
 /* A CliXml of `bytes` bytes that are not set yet. */
 PyObject *native_clixml_allocate(native_state *state, Py_ssize_t bytes);

@@ -2,20 +2,34 @@
 #include "native.h"
 
 typedef struct ResultObject {
-    PyObject_HEAD zcb_result *result;
-    PyObject *text[ZCB_FIELDS]; /* NULL until first asked for */
+    PyObject_HEAD zcb_result *result; /* NULL while it is empty */
+    PyObject *text[ZCB_FIELDS];       /* NULL until first asked for */
 } ResultObject;
 
-PyObject *native_result_wrap(native_state *state, zcb_result *result)
+static PyObject *result_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    ResultObject *self = PyObject_New(ResultObject, state->result);
-    if (!self) {
-        zcb_result_free(result);
+    if (PyTuple_GET_SIZE(args) || (keywords && PyDict_GET_SIZE(keywords))) {
+        PyErr_SetString(PyExc_TypeError, "Result() takes no arguments");
         return NULL;
     }
-    self->result = result;
-    memset(self->text, 0, sizeof self->text);
-    return (PyObject *)self;
+    return type->tp_alloc(type, 0);
+}
+
+PyObject *native_result_empty(native_state *state, PyObject *into)
+{
+    if (!into)
+        return state->result->tp_alloc(state->result, 0);
+    if (!Py_IS_TYPE(into, state->result) || ((ResultObject *)into)->result) {
+        PyErr_SetString(PyExc_TypeError, "into must be an empty Result");
+        return NULL;
+    }
+    Py_INCREF(into);
+    return into;
+}
+
+void native_result_fill(PyObject *empty, zcb_result *result)
+{
+    ((ResultObject *)empty)->result = result;
 }
 
 static void result_dealloc(PyObject *object)
@@ -31,7 +45,9 @@ static void result_dealloc(PyObject *object)
 
 static const zcb_result *result_of(PyObject *self)
 {
-    return ((ResultObject *)self)->result;
+    static const zcb_result nothing;
+    const zcb_result *result = ((ResultObject *)self)->result;
+    return result ? result : &nothing;
 }
 
 static PyObject *get_id(PyObject *self, void *Py_UNUSED(closure))
@@ -74,6 +90,8 @@ static PyObject *get_text(PyObject *object, void *closure)
 {
     ResultObject *self = (ResultObject *)object;
     uintptr_t field = (uintptr_t)closure;
+    if (!self->result)
+        return PyUnicode_FromString("");
     if (!self->text[field]) {
         zcb_text text = self->result->field[field];
         self->text[field] = PyUnicode_DecodeUTF8(text.text, (Py_ssize_t)text.bytes, "replace");
@@ -103,10 +121,13 @@ static PyGetSetDef result_getset[] = {
 };
 
 PyDoc_STRVAR(result_doc,
-             "A finished command. Text is decoded (UTF-8, errors=\"replace\") on first access.");
+             "Result()\n--\n\n"
+             "A finished command, or an empty one, whose id is 0, to be filled by Session.wait or\n"
+             "Session.next. Text is decoded (UTF-8, errors=\"replace\") on first access.");
 
 static PyType_Slot result_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)result_doc},
+    {Py_tp_new, NATIVE_SLOT(result_new)},
     {Py_tp_dealloc, NATIVE_SLOT(result_dealloc)},
     {Py_tp_getset, result_getset},
     {0, NULL},
@@ -115,6 +136,6 @@ static PyType_Slot result_slots[] = {
 PyType_Spec native_result_spec = {
     .name = "virtualshell._native.Result",
     .basicsize = sizeof(ResultObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = result_slots,
 };

@@ -232,6 +232,18 @@ static bool parse_command(const native_signature *signature, PyObject *const *ar
     return local_scope >= 0;
 }
 
+/* Gives the result that a wait has brought to its Python object. It is kept there also when a handler has raised
+ * meanwhile: who gave `into` still has it. */
+static PyObject *give_result(PyObject *empty, zcb_result *result, zcb_error error)
+{
+    if (result)
+        native_result_fill(empty, result);
+    if (!error)
+        return empty;
+    Py_DECREF(empty);
+    return NULL;
+}
+
 PyDoc_STRVAR(run_doc, "run($self, /, text, timeout=None, local_scope=False)\n--\n\n"
                       "Run a command and wait for its Result. A timeout stops the command; its\n"
                       "result then has STATUS_TIMED_OUT and what it had put out.");
@@ -244,18 +256,22 @@ static PyObject *session_run(PyObject *object, PyObject *const *args, Py_ssize_t
     command_arguments command;
     if (!parse_command(&signature, args, count, keywords, &command))
         return NULL;
+    PyObject *empty = native_result_empty(self->state, NULL);
+    if (!empty)
+        return NULL;
     zcb_result *result = NULL;
     native_wait wait;
     /* libzcb ends the command when its time is over, so the wait itself needs no limit. */
-    if (!native_wait_begin(&wait, self, ZCB_NEVER))
+    if (!native_wait_begin(&wait, self, ZCB_NEVER)) {
+        Py_DECREF(empty);
         return NULL;
+    }
     zcb_error error = zcb_session_run(self->session, command.text, command.bytes, command.flags,
                                       native_timeout_ms(command.timeout), &result, &wait.wait);
     error = native_wait_end(&wait, error);
-    if (!error)
-        return native_result_wrap(self->state, result);
-    if (result)
-        zcb_result_free(result); /* a handler has raised meanwhile */
+    PyObject *given = give_result(empty, result, error);
+    if (given)
+        return given;
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(PyUnicode_FromString("Timeout running a command: no result"),
                                     command.timeout, "Give it a longer timeout.");
@@ -296,14 +312,16 @@ static PyObject *session_submit(PyObject *object, PyObject *const *args, Py_ssiz
 
 /* ---------------------------------------------------------------- results */
 
-PyDoc_STRVAR(wait_doc, "wait($self, /, id, timeout=None)\n--\n\n"
-                       "The Result of one command; None when another thread has taken it.\n"
-                       "TimeoutError: it is still pending, wait again.");
+PyDoc_STRVAR(wait_doc,
+             "wait($self, /, id, timeout=None, into=None)\n--\n\n"
+             "The Result of one command; None when another thread has taken it.\n"
+             "TimeoutError: it is still pending, wait again. `into`: an empty Result to\n"
+             "fill and return; it is filled also when a signal handler raises meanwhile.");
 
 static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_t count,
                               PyObject *keywords)
 {
-    static const native_signature signature = {"wait", 1, 2, {"id", "timeout"}};
+    static const native_signature signature = {"wait", 1, 3, {"id", "timeout", "into"}};
     SessionObject *self = (SessionObject *)object;
     PyObject *values[NATIVE_MOST_PARAMETERS];
     uint64_t id;
@@ -312,16 +330,20 @@ static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_
         !native_unsigned(values[0], "id", 0, UINT64_MAX, &id) ||
         !native_timeout(values[1], "timeout", &timeout))
         return NULL;
+    PyObject *empty = native_result_empty(self->state, values[2]);
+    if (!empty)
+        return NULL;
     zcb_result *result = NULL;
     native_wait wait;
-    if (!native_wait_begin(&wait, self, native_deadline_ns(timeout)))
+    if (!native_wait_begin(&wait, self, native_deadline_ns(timeout))) {
+        Py_DECREF(empty);
         return NULL;
+    }
     zcb_error error = zcb_session_wait(self->session, id, &result, &wait.wait);
     error = native_wait_end(&wait, error);
-    if (!error)
-        return native_result_wrap(self->state, result);
-    if (result)
-        zcb_result_free(result); /* a handler has raised meanwhile */
+    PyObject *given = give_result(empty, result, error);
+    if (given)
+        return given;
     if (error == ZCB_ERR_NOT_FOUND && !PyErr_Occurred())
         Py_RETURN_NONE;
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
@@ -332,23 +354,34 @@ static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_
     return native_session_raise(self, error);
 }
 
-PyDoc_STRVAR(next_doc,
-             "next($self, /)\n--\n\n"
-             "The next Result that no `wait` waits for; None once the session has ended.");
+PyDoc_STRVAR(
+    next_doc,
+    "next($self, /, into=None)\n--\n\n"
+    "The next Result that no `wait` waits for; None once the session has ended. `into` as\n"
+    "for wait.");
 
-static PyObject *session_next(PyObject *object, PyObject *Py_UNUSED(ignored))
+static PyObject *session_next(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                              PyObject *keywords)
 {
+    static const native_signature signature = {"next", 0, 1, {"into"}};
     SessionObject *self = (SessionObject *)object;
+    PyObject *values[NATIVE_MOST_PARAMETERS];
+    if (!native_arguments(&signature, args, count, keywords, values))
+        return NULL;
+    PyObject *empty = native_result_empty(self->state, values[0]);
+    if (!empty)
+        return NULL;
     zcb_result *result = NULL;
     native_wait wait;
-    if (!native_wait_begin(&wait, self, ZCB_NEVER))
+    if (!native_wait_begin(&wait, self, ZCB_NEVER)) {
+        Py_DECREF(empty);
         return NULL;
+    }
     zcb_error error = zcb_session_next(self->session, &result, &wait.wait);
     error = native_wait_end(&wait, error);
-    if (!error)
-        return native_result_wrap(self->state, result);
-    if (result)
-        zcb_result_free(result); /* a handler has raised meanwhile */
+    PyObject *given = give_result(empty, result, error);
+    if (given)
+        return given;
     if (error == ZCB_ERR_CLOSED && !PyErr_Occurred())
         Py_RETURN_NONE;
     return native_session_raise(self, error);
@@ -409,7 +442,7 @@ static PyObject *session_ping(PyObject *object, PyObject *const *args, Py_ssize_
 static PyMethodDef session_methods[] = {
     {"alive", session_alive, METH_NOARGS, alive_doc},
     {"close", NATIVE_METHOD(session_close), METH_FASTCALL | METH_KEYWORDS, close_doc},
-    {"next", session_next, METH_NOARGS, next_doc},
+    {"next", NATIVE_METHOD(session_next), METH_FASTCALL | METH_KEYWORDS, next_doc},
     {"ping", NATIVE_METHOD(session_ping), METH_FASTCALL | METH_KEYWORDS, ping_doc},
     {"run", NATIVE_METHOD(session_run), METH_FASTCALL | METH_KEYWORDS, run_doc},
     {"stop", NATIVE_METHOD(session_stop), METH_FASTCALL | METH_KEYWORDS, stop_doc},

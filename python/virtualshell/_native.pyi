@@ -29,8 +29,10 @@ class CliXml(bytes):
 
 @final
 class Result:
-    """A finished command. Text fields are decoded (UTF-8, errors="replace") on first access."""
+    """A finished command, or an empty one to be filled. Text fields are decoded (UTF-8, errors="replace") on
+    first access."""
 
+    def __init__(self) -> None: ...
     id: int
     op: int
     status: int
@@ -100,10 +102,13 @@ class Session:
         """Submit and wait: the hot path, one call."""
     def submit(self, text: str, timeout: Optional[float] = None, local_scope: bool = False) -> int:
         """Queue a command whose result `next` or `wait` gives. Returns its id."""
-    def wait(self, id: int, timeout: Optional[float] = None) -> Optional[Result]:
-        """The result of one command; None when another thread has taken it. TimeoutError: still pending."""
-    def next(self) -> Optional[Result]:
-        """The next result that no `wait` waits for; None once the session has ended."""
+    def wait(
+        self, id: int, timeout: Optional[float] = None, into: Optional[Result] = None
+    ) -> Optional[Result]:
+        """The result of one command; None when another thread has taken it. TimeoutError: still pending. `into`:
+        an empty Result to fill and return, filled also when a signal handler raises meanwhile."""
+    def next(self, into: Optional[Result] = None) -> Optional[Result]:
+        """The next result that no `wait` waits for; None once the session has ended. `into` as for wait."""
     def stop(self, id: int) -> bool:
         """Stop a command; False when it is not pending."""
     def ping(self, timeout: Optional[float] = None) -> None: ...

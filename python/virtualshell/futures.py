@@ -50,6 +50,7 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         self._limit = limit
         self._strip = strip
         self._cancelling = False
+        self._native = _native.Result()  # filled by the thread that waits in the native layer
         self._settling = threading.Lock()  # taken once, by the thread that settles this future
         self._collecting = threading.Lock()  # held by the thread that waits in the native layer
 
@@ -90,10 +91,18 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
             return True
         return False
 
-    def settle(self, native: _native.Result) -> bool:
-        """Ends the future; False when another thread does."""
+    def settle(self, native: _native.Result) -> None:
+        """Ends the future, unless another thread does."""
         if not self._settling.acquire(blocking=False):
-            return False
+            return
+        try:
+            self._end(native)
+        except BaseException:  # no memory, or a signal handler that raises: to be tried again
+            if not self.done():
+                self._settling.release()
+            raise
+
+    def _end(self, native: _native.Result) -> None:
         outcome = CommandResult(native, self._strip)
         error = self._error(native, outcome)
         if error is not None:
@@ -104,7 +113,6 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         else:
             self.outcome = outcome
             self.set_result(outcome)
-        return True
 
     def fail(self, error: Exception) -> None:
         """Ends the future with an exception, unless that was done already."""
@@ -122,17 +130,18 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         deadline = None if timeout is None else time.monotonic() + timeout
         if self._collecting.acquire(blocking=False):
             try:
-                native = self._completions.session.wait(
-                    self.id, None if timeout is None else max(timeout, 0)
-                )
+                if not self._native.id:
+                    self._completions.session.wait(
+                        self.id, None if timeout is None else max(timeout, 0), self._native
+                    )
             except TimeoutError:
                 raise self._not_done(timeout) from None
             except _native.Error as error:
                 raise translated(error, self._completions.session) from error
             finally:
                 self._collecting.release()
-            if native is not None and self._completions.collected(self, native):
-                return
+                if self._native.id:  # also when a signal handler has raised meanwhile
+                    self._completions.collected(self, self._native)
         if not self.done():  # another thread has the result, or is waiting for it
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
             try:
@@ -309,11 +318,11 @@ class Completions:
         elif lost:
             future.fail(session_lost(self.session))
 
-    def collected(self, future: PowerShellFuture, native: _native.Result) -> bool:
-        """A thread in `result()` has the result; False when another thread ends the future."""
+    def collected(self, future: PowerShellFuture, native: _native.Result) -> None:
+        """A thread in `result()` has the result."""
         with self._lock:
             self._pending.pop(future.id, None)
-        return future.settle(native)
+        future.settle(native)
 
     def join(self, timeout: float) -> None:
         """Waits for the reader thread, which ends after its session."""
@@ -322,9 +331,19 @@ class Completions:
             reader.join(timeout)
 
     def _read(self) -> None:
+        native = _native.Result()
         try:
-            while self._deliver_next():
-                pass
+            while True:
+                try:
+                    if not native.id and self.session.next(native) is None:
+                        return
+                    following = _native.Result()
+                    self._deliver(native)
+                    native = following
+                except MemoryError:
+                    continue  # what has been taken is still to be delivered
+                except _native.Error:
+                    return
         finally:
             with self._lock:
                 self._ended = True
@@ -334,17 +353,12 @@ class Completions:
             for future in left:
                 future.fail(session_lost(self.session))
 
-    def _deliver_next(self) -> bool:
-        try:
-            native = self.session.next()
-        except _native.Error:
-            return False
-        if native is None:
-            return False
+    def _deliver(self, native: _native.Result) -> None:
         with self._lock:
-            future = self._pending.pop(native.id, None)
+            future = self._pending.get(native.id)
             if future is None:
                 self._early[native.id] = native
         if future is not None:
             future.settle(native)
-        return True
+            with self._lock:
+                self._pending.pop(native.id, None)

@@ -382,7 +382,8 @@ class ZeroCopyBridge:
                 raise session_lost(session) from error
             raise ChannelError(f"{error}; close bridges that are not needed") from error
         except MemoryError as error:
-            raise ChannelError(f"{error}; a smaller frame_mb or chunk_mb takes less") from error
+            why = str(error) or "no memory for the bridge"
+            raise ChannelError(f"{why}; a smaller frame_mb or chunk_mb takes less") from error
         transfers = Transfers(native)
         self._open.add(transfers)
         if self._why_closed is not None:  # meanwhile, by another thread that may not have seen it

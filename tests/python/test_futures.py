@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import gc
 import threading
 import time
@@ -22,6 +23,8 @@ from virtualshell import (
     TransferTimeoutError,
     ZeroCopyBridge,
 )
+from virtualshell._native import Result
+from virtualshell.futures import Completions
 
 WAIT_S = 20
 
@@ -399,3 +402,38 @@ def test_an_exception_does_not_keep_its_future(shell: Shell) -> None:
         assert reference() is None
     finally:
         gc.enable()
+
+
+def test_the_reader_thread_goes_on_when_it_had_no_memory(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver = Completions._deliver
+    shortage = [MemoryError(), MemoryError()]
+
+    def starved(self: Completions, native: Result) -> None:
+        if shortage:
+            raise shortage.pop()
+        deliver(self, native)
+
+    monkeypatch.setattr(Completions, "_deliver", starved)
+    future = shell.run_async("'there'")
+    assert concurrent.futures.wait([future], WAIT_S).done == {future}
+    assert future.result().out == "there\n" and not shortage
+
+
+def test_a_future_that_could_not_be_settled_is_settled_by_the_next_who_asks(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = CommandFuture._end
+    shortage = [MemoryError()]
+
+    def starved(self: CommandFuture, native: Result) -> None:
+        if shortage:
+            raise shortage.pop()
+        end(self, native)
+
+    monkeypatch.setattr(CommandFuture, "_end", starved)
+    future = shell.run_async("'there'")
+    with contextlib.suppress(MemoryError):  # or the reader thread had it, and tried again
+        future.result(WAIT_S)
+    assert future.result(WAIT_S).out == "there\n" and not shortage
