@@ -14,6 +14,8 @@ MESON_TEST := meson test --print-errorlogs -C
 MESON_FLAGS := -Dpython=disabled -Dpowershell=disabled -Dtests=enabled
 
 MINUTES ?= 10
+FUZZ_SECONDS ?= 3600
+CRASH := build/c/tests/crash
 
 SOURCES := $(shell find include src python powershell scripts/publish-module.sh meson.build \
 	meson_options.txt pyproject.toml -type f -not -path '*/__pycache__/*' -not -name '*.md')
@@ -24,7 +26,8 @@ CSPROJ := powershell/src/ZeroCopyBridge/ZeroCopyBridge.csproj
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-lint setup-bench build demo test test-c test-python test-powershell examples \
-	bench bench-quick bench-build format lint check sanitize asan tsan stress soak wheel clean
+	bench bench-quick bench-build format lint check sanitize asan tsan stress stress-c stress-python \
+	faults models hardening fuzz fuzz-minute soak soak-minute setup-stress wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,6 +40,9 @@ setup-lint:
 
 setup-bench:
 	@scripts/setup.sh --bench
+
+setup-stress:
+	@scripts/setup.sh --stress
 
 build: $(WHEEL) ## leave a ready interpreter, package installed, at .venv/bin/python
 
@@ -92,9 +98,36 @@ asan: build/asan/build.ninja
 tsan: build/tsan/build.ninja
 	$(MESON_TEST) build/tsan --timeout-multiplier 8
 
-stress: build build/c/build.ninja ## many threads, many bridges, many repetitions
-	$(MESON_TEST) build/c --repeat 50
-	$(PY) -m pytest -m stress --timeout 600
+stress: models hardening faults stress-c fuzz-minute soak-minute stress-python ## the short form of all of it
+
+stress-c: build/c/build.ninja ## the C tests again and again, and 1,000 deaths of either side
+	$(MESON_TEST) build/c --suite c --repeat 5
+	$(CRASH)/engine_killed --runs 1000
+	$(CRASH)/program_killed --runs 1000
+	$(CRASH)/stopped
+
+stress-python: build ## random moments, shortage, deaths of the real engine, properties (ZCB_EXAMPLES, ZCB_CRASHES)
+	$(PY) -m pytest -m stress --timeout 600 $(PYTEST)
+
+faults: build/faults/build.ninja ## let every system call and allocation of libzcb fail, one after the other
+	$(MESON_TEST) build/faults --suite faults
+
+models: setup-stress ## check the models of waits and blocks, and that the broken ones are caught
+	models/check.sh
+
+hardening: build build/c/build.ninja ## look at what the compiler and the linker made
+	meson compile -C build/c
+	scripts/check-hardening.sh $$(find $(VENV)/lib build/c/src build/c/examples -type f \
+		\( -name 'libzcb.so*' -o -name '_native*.so' -o -name 'example-*' \) -not -path '*.p/*')
+
+fuzz: setup-stress ## fuzz every target, and a hostile process, for FUZZ_SECONDS=3600 each
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+fuzz-minute: setup-stress
+	fuzz/run.sh 60
+
+soak-minute: build
+	$(PY) tests/soak/soak.py --minutes 1
 
 soak: build ## messages of random sizes both ways for MINUTES=10, compared byte by byte, and a look at what grows
 	$(PY) tests/soak/soak.py --minutes $(MINUTES) $(SOAK)
@@ -132,6 +165,9 @@ build/lint/build.ninja: | setup
 
 build/asan/build.ninja: | setup
 	meson setup build/asan $(MESON_FLAGS) -Db_sanitize=address,undefined -Db_lundef=false
+
+build/faults/build.ninja: | setup
+	meson setup build/faults $(MESON_FLAGS) -Dfaults=true -Db_sanitize=address,undefined -Db_lundef=false
 
 build/tsan/build.ninja: | setup
 	meson setup build/tsan $(MESON_FLAGS) -Db_sanitize=thread -Db_lundef=false

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Bring this machine what the project needs: system packages, the .NET SDK's word, the engine.
-# Run again, it only looks (well under a second). usage: setup.sh [--lint | --bench]
+# Run again, it only looks (well under a second). usage: setup.sh [--lint | --bench | --stress]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,9 +11,11 @@ packages=(
 )
 lint_packages=(clang-format clang-tidy mypy)
 bench_packages=(python3-zmq python3-matplotlib)
+stress_packages=(clang libclang-rt-dev spin)
 case ${1-} in
     --lint) packages+=("${lint_packages[@]}") ;;
     --bench) packages+=("${bench_packages[@]}") ;;
+    --stress) packages+=("${stress_packages[@]}") ;;
 esac
 
 say() { printf 'setup: %s\n' "$*"; }

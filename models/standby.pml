@@ -1,0 +1,331 @@
+/*
+ * The hand-over of the reading and the standby bell: src/replies.c, with tx_ring of src/send.c.
+ *
+ * Of three threads WAITERS wait for a result each (zcb_session_wait); the others stand by for results
+ * that notify (zcb_session_next). One of all these reads at a time. The engine answers what was
+ * submitted in any order; each answer may be "soon", which does not ring for who stands by before
+ * zcb_agent_flush. Whoever is left asleep with his result on its way shows as an invalid end state.
+ *
+ * What only the holder of the session's lock sees is one step with what follows; what is shared with
+ * the engine, or with a thread that sleeps without the lock, is one access a step. A follower that does
+ * not stand by waits in wait_any, which wait.pml is about: here it waits until it is told.
+ */
+#ifndef WAITERS
+#define WAITERS 2
+#endif
+#define THREADS 3 /* the waiters first */
+#define ANSWERS 3 /* each belongs to the thread of its number; those of who stands by notify */
+
+#define NONE 0
+#define BELL 1
+#define STANDBY 2
+
+/* ---- shared by program and engine: stream 1 of the commands channel ---- */
+byte head, tail;
+byte asleep; /* consumer_asleep: enum sleep */
+bool data_bell, standby_bell;
+byte answers[ANSWERS]; /* the ring */
+bool submitted[ANSWERS];
+
+/* ---- the session (src/session.h), under its lock ---- */
+bool locked, reading, armed;
+bool done[ANSWERS], awaited[ANSWERS];
+byte notify_count; /* pending commands that notify */
+byte in_row;       /* their results that nobody has taken */
+bool follows[THREADS];
+bool told[THREADS], waiter_asleep[THREADS], event[THREADS]; /* struct waiter */
+
+#define LOCK !locked; locked = true
+#define UNLOCK DRAIN; locked = false
+#define HAS_DATA (head != tail)
+
+/* A store that passes the load behind it, as in wait.pml. */
+#ifdef BROKEN_ARM_WITHOUT_FENCE
+bool late; /* STANDBY is on its way to `asleep` */
+#define STORE_ARMED late = true
+#define DRAIN !late
+active proctype store_buffer()
+{
+end:
+    do
+    :: atomic { late -> asleep = STANDBY; late = false }
+    od
+}
+#else
+#define STORE_ARMED asleep = STANDBY
+#define DRAIN skip
+#endif
+
+/* ---------------------------------------------------------------- telling: waiter_tell (src/turn.c) */
+
+inline tell_standby(t)
+{
+    told[t] = true;
+    atomic { /* wait_ring */
+        if
+        :: waiter_asleep[t] -> waiter_asleep[t] = false; event[t] = true
+        :: else
+        fi
+    }
+}
+
+/* ---------------------------------------------------------------- src/replies.c, under the lock */
+
+inline arm(t)
+{
+    armed = true;
+#ifdef BROKEN_LOOK_BEFORE_ARMED
+    if
+    :: HAS_DATA -> tell_standby(t)
+    :: else
+    fi;
+#endif
+    STORE_ARMED;
+#if !defined(BROKEN_LOOK_BEFORE_ARMED) && !defined(BROKEN_ARM_WITHOUT_LOOK)
+    if
+    :: HAS_DATA -> tell_standby(t)
+    :: else
+    fi
+#endif
+}
+
+inline disarm()
+{
+    if
+    :: armed -> DRAIN; asleep = NONE; armed = false
+    :: else
+    fi
+}
+
+#if WAITERS > 1
+#define FOLLOWS_TO_READ (follows[0] || follows[1])
+#else
+#define FOLLOWS_TO_READ follows[0]
+#endif
+#define ONE_IS_ON_ITS_WAY                                                                          \
+    ((follows[0] && told[0]) || (follows[1] && told[1]) || (follows[2] && told[2]))
+#define MAY_ARM (!FOLLOWS_TO_READ && notify_count > 0 && !armed)
+
+/* session_hand_over */
+inline hand_over()
+{
+    if
+    :: reading || ONE_IS_ON_ITS_WAY
+    :: else ->
+        if /* which one, its place in the list says: any */
+        :: follows[0] -> told[0] = true
+#if WAITERS > 1
+        :: follows[1] -> told[1] = true
+#else
+        :: MAY_ARM && follows[1] -> arm(1)
+#endif
+        :: MAY_ARM && follows[2] -> arm(2)
+        :: else
+        fi
+    fi
+}
+
+/* pending_finish (src/pending.c), session_tell_standby */
+inline enter_reply(id)
+{
+    done[id] = true;
+    if
+    :: awaited[id] -> told[id] = told[id] || follows[id]
+    :: else ->
+        in_row++;
+#if WAITERS == 1
+        if
+        :: follows[1] -> tell_standby(1)
+        :: else
+        fi;
+#endif
+        if
+        :: follows[2] -> tell_standby(2)
+        :: else
+        fi
+    fi
+}
+
+/* wait_for_reply: sleep_once (src/wait.c) on the data bell */
+inline wait_for_reply()
+{
+    do
+    :: HAS_DATA -> break
+    :: else ->
+        asleep = BELL;
+        if
+        :: HAS_DATA
+        :: else -> data_bell; data_bell = false
+        fi;
+        asleep = NONE
+    od
+}
+
+/* The lock is given up meanwhile. */
+inline session_read()
+{
+    atomic { reading = true; disarm(); UNLOCK };
+    wait_for_reply();
+    atomic { got = answers[tail]; tail++ };
+    atomic { LOCK; reading = false };
+    enter_reply(got);
+    got = 0
+}
+
+inline session_follow(t)
+{
+    atomic { told[t] = false; follows[t] = true };
+    hand_over();
+    atomic { UNLOCK };
+    told[t];
+    atomic { LOCK; follows[t] = false }
+}
+
+/* stand_by, sleep_standing_by */
+inline stand_by(t)
+{
+    atomic { told[t] = false; waiter_asleep[t] = false; event[t] = false; follows[t] = true };
+    hand_over();
+    atomic { UNLOCK };
+    waiter_asleep[t] = true;
+    if
+    :: told[t]
+    :: else ->
+        if /* wait_handles: the lowest index first */
+        :: event[t]
+        :: standby_bell && !event[t] -> standby_bell = false
+        fi
+    fi;
+    atomic { LOCK; waiter_asleep[t] = false; follows[t] = false; disarm() }
+}
+
+/* ---------------------------------------------------------------- the program's threads */
+
+/* enter, send_command (src/commands.c) */
+inline submit(id, notifies)
+{
+    atomic { LOCK; notify_count = notify_count + notifies };
+    hand_over();
+    atomic { UNLOCK; submitted[id] = true }
+}
+
+/* zcb_session_submit and zcb_session_wait; thread 0 makes the futures, too */
+proctype waiter(byte self)
+{
+    byte got;
+    if
+    :: self == 0 ->
+        submit(2, 1);
+#if WAITERS == 1
+        submit(1, 1)
+#endif
+    :: else
+    fi;
+    submit(self, 0);
+    atomic { LOCK; awaited[self] = true };
+    do /* await */
+    :: done[self] -> break
+    :: !done[self] && reading -> session_follow(self)
+    :: !done[self] && !reading -> session_read()
+    od;
+#ifndef BROKEN_NO_HAND_OVER
+    hand_over();
+#endif
+    atomic { UNLOCK }
+}
+
+/* zcb_session_next */
+proctype standby(byte self)
+{
+    byte got;
+    atomic { LOCK };
+    do
+    :: in_row > 0 -> break
+    :: in_row == 0 && !reading && notify_count > 0 && HAS_DATA -> session_read()
+    :: else -> stand_by(self)
+    od;
+    atomic { in_row--; notify_count-- };
+#ifndef BROKEN_NO_HAND_OVER_BY_STANDBY
+    hand_over();
+#endif
+    atomic { UNLOCK }
+}
+
+/* ---------------------------------------------------------------- the engine */
+
+/* tx_ring (src/send.c) */
+inline tx_ring()
+{
+    if
+    :: asleep == NONE
+    :: else ->
+        atomic { who = asleep; asleep = NONE };
+        atomic {
+            if
+#ifdef BROKEN_ONE_BELL
+            :: who != NONE -> data_bell = true
+#else
+            :: who == BELL -> data_bell = true
+            :: who == STANDBY -> standby_bell = true
+#endif
+            :: else
+            fi;
+            who = NONE
+        }
+    fi
+}
+
+/* send_reply (src/agent.c), publish (src/send.c); soon or not */
+inline answer(id)
+{
+    atomic {
+        submitted[id] = false;
+        answers[head] = id;
+        head++;
+        if
+        :: soon = true
+        :: soon = false
+        fi
+    };
+    if
+    :: soon && asleep == STANDBY
+    :: else -> tx_ring()
+    fi
+}
+
+/* zcb_agent_flush (src/agent.c): before the engine sleeps or has its next command */
+inline flush()
+{
+#ifndef BROKEN_NO_FLUSH
+    if
+    :: soon && tail != head -> tx_ring()
+    :: else
+    fi;
+#endif
+    soon = false
+}
+
+active proctype engine()
+{
+    byte who;
+    bool soon;
+    do
+    :: head == ANSWERS -> break
+    :: submitted[0] -> answer(0); flush()
+    :: submitted[1] -> answer(1); flush()
+    :: submitted[2] -> answer(2); flush()
+    od
+}
+
+init
+{
+    atomic {
+        run waiter(0);
+#if WAITERS > 1
+        run waiter(1);
+#else
+        run standby(1);
+#endif
+        run standby(2)
+    }
+}
