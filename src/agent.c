@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "channel.h"
+#include "error.h"
 #include "protocol.h"
 
 #define WELCOME_WAIT_MS 10000
@@ -27,8 +28,9 @@ struct zcb_agent {
     uint32_t width;
     zcb_channel *commands;
     zcb_channel *urgent;
-    bool unrung; /* a completion was sent that no standby was woken for */
-    char *text;  /* of the current command */
+    bool unrung;              /* a completion was sent that no standby was woken for */
+    _Atomic uint64_t starved; /* the command that some text of was lost, or 0 */
+    char *text;               /* of the current command */
     size_t text_capacity;
     struct console console[2];
     plat_mutex lock; /* of the joined channels */
@@ -79,6 +81,15 @@ static zcb_error join(zcb_agent *agent, struct record *record, zcb_channel **cha
                         record->link.window_bytes, agent->program, channel);
 }
 
+static void refuse(struct record *record)
+{
+    if (record->link.type == LINK_CHANNEL && record->count == 1 + BELLS)
+        channel_refuse(record->handles[0], &record->handles[1], record->link.frame_bytes,
+                       record->link.window_bytes);
+    else
+        close_handles(record);
+}
+
 /* Under the lock: enters what has come by the link. */
 static zcb_error accept_channels(zcb_agent *agent)
 {
@@ -89,7 +100,7 @@ static zcb_error accept_channels(zcb_agent *agent)
             return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error;
         struct joined *joined = calloc(1, sizeof(*joined));
         if (!joined) {
-            close_handles(&record);
+            refuse(&record);
             return ZCB_ERR_NO_MEMORY;
         }
         joined->number = record.link.number;
@@ -220,7 +231,9 @@ static zcb_error say_hello(zcb_agent *agent, const char *version)
     struct link_record hello = {
         .magic = LINK_MAGIC, .version = PROTOCOL_VERSION, .type = LINK_HELLO, .pid = plat_getpid()};
     snprintf(hello.engine_version, sizeof(hello.engine_version), "%s", version);
-    return plat_link_send(agent->link, &hello, sizeof(hello), NULL, 0);
+    zcb_error error = plat_link_send(agent->link, &hello, sizeof(hello), NULL, 0);
+    /* Nothing was waited for: the system has no room even for the first record. */
+    return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
 }
 
 static zcb_error connect_program(zcb_agent *agent, const char *version, const char **step)
@@ -260,8 +273,10 @@ zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why
     if (!version || !agent)
         return ZCB_ERR_INVALID;
     zcb_agent *made = calloc(1, sizeof(*made));
-    if (!made)
+    if (!made) {
+        error_detail(why, "%s", zcb_error_text(ZCB_ERR_NO_MEMORY));
         return ZCB_ERR_NO_MEMORY;
+    }
     made->link = made->program = PLAT_NO_HANDLE;
     plat_mutex_init(&made->lock);
     const char *step;
@@ -388,12 +403,27 @@ static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct
 zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields)
 {
     struct reply_wire wire = {0};
-    return agent && fields ? send_reply(agent, id, REPLY_OUTPUT, &wire, fields, false)
-                           : ZCB_ERR_INVALID;
+    if (!agent || !fields)
+        return ZCB_ERR_INVALID;
+    zcb_error error = send_reply(agent, id, REPLY_OUTPUT, &wire, fields, false);
+    if (error)
+        atomic_store(&agent->starved, id);
+    return error;
 }
 
-/* Rather a completion without its texts than a program that waits for ever. */
-static const char out_of_memory[] = "the engine has no memory for what the command wrote";
+/* Rather a completion without its texts, and rather no session, than a program that waits for ever. */
+static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id, struct reply_wire *wire,
+                                        bool soon)
+{
+    static const char lost[] = "the engine has no memory for what the command wrote";
+    zcb_text fields[ZCB_FIELDS] = {0};
+    fields[ZCB_FIELD_ERR] = (zcb_text){lost, sizeof(lost) - 1};
+    wire->success = 0;
+    zcb_error error = send_reply(agent, id, REPLY_COMPLETION, wire, fields, soon);
+    if (error_is_shortage(error))
+        zcb_channel_close(agent->commands);
+    return error;
+}
 
 zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool soon)
 {
@@ -406,14 +436,11 @@ zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool so
                               .execution_ns = result->execution_ns};
     if (soon)
         agent->unrung = true;
-    zcb_error error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field, soon);
-    if (error == ZCB_ERR_NO_MEMORY) {
-        zcb_text fields[ZCB_FIELDS] = {0};
-        fields[ZCB_FIELD_ERR] = (zcb_text){out_of_memory, sizeof(out_of_memory) - 1};
-        wire.success = 0;
-        error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, fields, soon);
-    }
-    return error;
+    zcb_error error = ZCB_ERR_NO_MEMORY;
+    if (atomic_load(&agent->starved) != result->id)
+        error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field, soon);
+    return error_is_shortage(error) ? complete_without_texts(agent, result->id, &wire, soon)
+                                    : error;
 }
 
 /* ---------------------------------------------------------------- urgent requests */

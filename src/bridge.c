@@ -89,14 +89,16 @@ void bridge_post_failed(zcb_bridge *bridge, const struct pending *pending)
 }
 
 /* A receive that failed without taking a message: the message that it was told to take is free again; one
- * that waits for a message stays in its place until the user knows. */
+ * that waits for a message stays in its place until the user knows. A send of which not even an error comes as a
+ * message: the engine doesn't have the channel, and whoever receives would wait for ever. */
 void bridge_finished(zcb_bridge *bridge, const struct pending *pending, const struct reply *reply)
 {
-    bool refused = pending->op == ZCB_OP_RECEIVE && (!reply || reply->result.refused);
-    if (!refused)
+    if (!reply->result.refused)
         return;
     struct post *post = *find_post(bridge, pending->id);
-    if (post)
+    if (pending->op == ZCB_OP_SEND)
+        bridge_shut(bridge);
+    else if (post)
         post->failed = true;
     else if (pending->flags & ZCB_COMMAND_TAKE_QUEUED)
         bridge->unmatched++;
@@ -156,13 +158,11 @@ zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expression, size_
 
 /* ---------------------------------------------------------------- sending */
 
-/* Under the sending turn: gives the message the posted receive that it is for, or none yet (id 0). One that
- * wants the message in place gets it in one piece. */
-static zcb_error match(zcb_bridge *bridge, zcb_message *message)
+/* Under the lock. */
+static zcb_error match_first(zcb_bridge *bridge, zcb_message *message)
 {
     zcb_error error = ZCB_OK;
     zcb_channel *channel = bridge->channel;
-    plat_mutex_lock(&bridge->session->lock);
     struct post *post = bridge->posts;
     bool lease = post && post->lease && message->kind == ZCB_KIND_BYTES;
     message->id = post ? post->id : 0;
@@ -175,7 +175,21 @@ static zcb_error match(zcb_bridge *bridge, zcb_message *message)
         error = ZCB_ERR_TOO_LARGE;
     if (post && error != ZCB_ERR_TOO_LARGE)
         remove_post(&bridge->posts);
-    plat_mutex_unlock(&bridge->session->lock);
+    return error;
+}
+
+/* Under the sending turn: gives the message the posted receive that it is for, or none yet (id 0). One that
+ * wants the message in place gets it in one piece. */
+static zcb_error match(zcb_bridge *bridge, zcb_message *message)
+{
+    zcb_session *session = bridge->session;
+    zcb_error error;
+    plat_mutex_lock(&session->lock);
+    if (session->ended) /* all that was posted has failed with it */
+        error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
+    else
+        error = match_first(bridge, message);
+    plat_mutex_unlock(&session->lock);
     return error;
 }
 
@@ -320,10 +334,14 @@ zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id)
     const struct pending *pending = pending_find(session, id);
     if (!pending || pending->done)
         error = ZCB_ERR_NOT_FOUND;
-    else if (pending->op == ZCB_OP_RECEIVE && !remove_post(find_post(bridge, id)))
+    else if (pending->op == ZCB_OP_RECEIVE && !*find_post(bridge, id))
         error = ZCB_ERR_TOO_LATE;
+    else
+        error = session_stop(session, id);
+    if (!error)
+        (void)remove_post(find_post(bridge, id));
     plat_mutex_unlock(&session->lock);
-    return error ? error : zcb_session_stop(session, id);
+    return error;
 }
 
 /* ---------------------------------------------------------------- opening and closing */
@@ -370,8 +388,9 @@ static zcb_error enter_with_room(zcb_session *session, zcb_bridge *bridge)
     if (error != ZCB_ERR_TIMEOUT)
         return error;
     zcb_wait wait = {.deadline_ns = zcb_deadline_ns(ACCEPT_WAIT_MS)};
-    session_urgent(session, URGENT_ACCEPT, 0);
-    error = zcb_session_ping(session, &wait); /* answered after what was asked before */
+    error = session_urgent(session, URGENT_ACCEPT, 0);
+    if (!error)
+        error = zcb_session_ping(session, &wait); /* answered after what was asked before */
     return error ? error : enter(session, bridge);
 }
 
@@ -445,7 +464,7 @@ static void finish_transfers(zcb_session *session, zcb_bridge *bridge)
             continue;
         p->bridge = NULL;
         if (!p->done) {
-            session_urgent(session, ZCB_URGENT_STOP, p->id);
+            (void)session_stop(session, p->id);
             pending_finish_here(session, p, ZCB_STATUS_STOPPED, "the bridge was closed");
         }
     }
@@ -469,7 +488,7 @@ void zcb_bridge_close(zcb_bridge *bridge)
     bool first = !bridge->shut;
     bridge_shut(bridge); /* before the engine hears of it: its own close must not be seen first */
     if (first && !session->ended)
-        session_urgent(session, ZCB_URGENT_CLOSE_CHANNEL, bridge->number);
+        (void)session_urgent(session, ZCB_URGENT_CLOSE_CHANNEL, bridge->number);
     finish_transfers(session, bridge);
     leave(session, bridge);
     plat_mutex_unlock(&session->lock);

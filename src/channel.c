@@ -1,4 +1,5 @@
 #include "block.h"
+#include "error.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -172,28 +173,53 @@ zcb_error channel_open(const zcb_channel_options *options, plat_handle peer, zcb
     return error;
 }
 
+/* Without the memory that a channel takes. */
+static void say_closed(plat_handle memory, const plat_handle *bells,
+                       const struct geometry *geometry)
+{
+    uint64_t rx = geometry->control_at[0] + offsetof(struct stream_control, consumer_closed);
+    uint64_t tx = geometry->control_at[1] + offsetof(struct stream_control, producer_closed);
+    plat_memory_poke(memory, (size_t)rx, 1);
+    plat_memory_poke(memory, (size_t)tx, 1);
+    for (int i = 0; i < BELLS; i++)
+        plat_event_set(bells[i]);
+}
+
+void channel_refuse(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                    uint64_t window_bytes)
+{
+    struct geometry geometry;
+    if (!geometry_init(&geometry, frame_bytes, window_bytes))
+        say_closed(memory, bells, &geometry);
+    plat_close(memory);
+    for (int i = 0; i < BELLS; i++)
+        plat_close(bells[i]);
+}
+
 zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
                        uint64_t window_bytes, plat_handle peer, zcb_channel **channel)
 {
     struct region *region = region_allocate();
     if (!region) {
-        plat_close(memory);
-        for (int i = 0; i < BELLS; i++)
-            plat_close(bells[i]);
+        channel_refuse(memory, bells, frame_bytes, window_bytes);
         return ZCB_ERR_NO_MEMORY;
     }
+    region->memory.handle = memory;
     memcpy(region->bells, bells, sizeof(region->bells));
     zcb_error error = geometry_init(&region->geometry, frame_bytes, window_bytes);
-    if (error) {
-        plat_close(memory);
+    if (error)
         error = ZCB_ERR_PROTOCOL;
-    } else {
+    else
         error = plat_memory_attach(memory, (size_t)region->geometry.region_bytes, &region->memory);
-    }
+    for (int i = 0; i < BELLS && !error; i++)
+        if (!plat_is_event(bells[i]))
+            error = ZCB_ERR_PROTOCOL;
     if (!error)
         error = check_header(region);
     if (!error)
         error = end_create(region, 1, peer, channel);
+    if (error_is_shortage(error))
+        say_closed(region->memory.handle, region->bells, &region->geometry);
     region_free(region);
     return error;
 }
@@ -280,13 +306,16 @@ void channel_pace_init(struct pace *pace, const zcb_wait *wait)
         pace->watched = rx_data_source(wait->watch);
 }
 
-/* Tells both sides: flags first, then the bells, whether anybody says he sleeps or not. */
+/* Tells both sides: flags first, then the bells, whether anybody says he sleeps or not. They are emptied before: to
+ * set a full one would block, if the other side made it so. */
 static void shut(zcb_channel *channel)
 {
     atomic_store(&channel->tx.control->producer_closed, 1);
     atomic_store(&channel->rx.control->consumer_closed, 1);
-    for (int i = 0; i < BELLS; i++)
+    for (int i = 0; i < BELLS; i++) {
+        plat_event_clear(channel->region->bells[i]);
         plat_event_set(channel->region->bells[i]);
+    }
     turn_end(&channel->tx.turn);
     turn_end(&channel->rx.turn);
 }

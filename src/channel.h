@@ -107,9 +107,12 @@ struct zcb_channel {
 /* Makes the opener's end. options may be NULL. */
 zcb_error channel_open(const zcb_channel_options *options, plat_handle peer, zcb_channel **channel);
 /* Makes the joiner's end from what the opener's process handed over: memory and BELLS bells, which it takes
- * over, also on failure. */
+ * over, also on failure. Where something is short here, the opener finds the channel closed. */
 zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
                        uint64_t window_bytes, plat_handle peer, zcb_channel **channel);
+/* What channel_join does where something is short. */
+void channel_refuse(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                    uint64_t window_bytes);
 /* zcb_channel_free gives it up. */
 void channel_add_user(zcb_channel *channel);
 /* Keeps the memory; channel_release gives it up. */

@@ -45,7 +45,8 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
     }
     if (error)
         tx_abort(session->commands);
-    return error;
+    /* An engine that drops a command has no memory for it, and ends. */
+    return error == ZCB_ERR_REFUSED ? ZCB_ERR_PEER_GONE : error;
 }
 
 /* Under the lock. */
@@ -131,9 +132,11 @@ static void abandon(zcb_session *session, uint64_t id)
 {
     plat_mutex_lock(&session->lock);
     struct pending *pending = pending_find(session, id);
-    if (pending && !pending->done) {
+    if (pending && pending->awaited) {
+        (void)session_stop(session, id); /* another thread has guessed its id: it has the result */
+    } else if (pending && !pending->done) {
         pending->abandoned = true;
-        session_urgent(session, ZCB_URGENT_STOP, id);
+        (void)session_stop(session, id);
     } else if (pending) {
         struct reply *reply = pending_take(session, pending);
         zcb_result_free(reply ? &reply->result : NULL);
@@ -157,11 +160,23 @@ zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_by
     return error;
 }
 
-void session_urgent(zcb_session *session, uint32_t what, uint64_t id)
+zcb_error session_urgent(zcb_session *session, uint32_t what, uint64_t id)
 {
     zcb_wait briefly = {.deadline_ns = zcb_deadline_ns(URGENT_WAIT_MS)};
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = what, .id = id};
-    (void)zcb_send(session->urgent, &message, NULL, &briefly);
+    if (atomic_load(&session->deaf))
+        briefly.deadline_ns = 0;
+    zcb_error error = zcb_send(session->urgent, &message, NULL, &briefly);
+    atomic_store(&session->deaf, error == ZCB_ERR_TIMEOUT);
+    return error;
+}
+
+zcb_error session_stop(zcb_session *session, uint64_t id)
+{
+    zcb_error error = session_urgent(session, ZCB_URGENT_STOP, id);
+    bool ending = error == ZCB_ERR_CLOSED || error == ZCB_ERR_PEER_CLOSED ||
+                  error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PROTOCOL;
+    return ending ? ZCB_OK : error;
 }
 
 zcb_error zcb_session_stop(zcb_session *session, uint64_t id)
@@ -171,10 +186,7 @@ zcb_error zcb_session_stop(zcb_session *session, uint64_t id)
         return error;
     plat_mutex_lock(&session->lock);
     const struct pending *pending = pending_find(session, id);
-    if (pending && !pending->done)
-        session_urgent(session, ZCB_URGENT_STOP, id);
-    else
-        error = ZCB_ERR_NOT_FOUND;
+    error = pending && !pending->done ? session_stop(session, id) : ZCB_ERR_NOT_FOUND;
     plat_mutex_unlock(&session->lock);
     return error;
 }
@@ -182,6 +194,8 @@ zcb_error zcb_session_stop(zcb_session *session, uint64_t id)
 /* Reads pongs until its own: earlier ones are of pings that gave up. */
 static zcb_error read_pong(zcb_session *session, uint64_t ping, const zcb_wait *wait)
 {
+    struct limit limit;
+    limit_init(&limit, wait);
     for (;;) {
         zcb_message message;
         zcb_error error = zcb_receive_begin(session->urgent, ZCB_WISH_COPY, &message, wait);
@@ -190,6 +204,9 @@ static zcb_error read_pong(zcb_session *session, uint64_t ping, const zcb_wait *
         zcb_receive_drop(session->urgent);
         if (message.flags == URGENT_PONG && message.id == ping)
             return ZCB_OK;
+        error = limit_check(&limit);
+        if (error)
+            return error;
     }
 }
 

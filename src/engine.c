@@ -80,12 +80,14 @@ static int compare_versions(const char *a, const char *b)
 
 /* ---- folders that hold versions ---- */
 
-/* Writes the engine's path (of PATH_BYTES) that belongs to one entry of a folder; false without one. */
-typedef bool engine_of_entry(const char *folder, const char *name, char *path);
+/* Writes the engine's path (of PATH_BYTES) that belongs to one entry of a folder. ZCB_ERR_NOT_FOUND without one; as
+ * all that follows, another error when it could not be looked for. */
+typedef zcb_error engine_of_entry(const char *folder, const char *name, char *path);
 
 typedef struct newest {
     const char *folder;
     engine_of_entry *engine_of;
+    zcb_error error; /* of an entry that could not be looked at */
     char name[64];
     char path[PATH_BYTES];
 } newest;
@@ -96,60 +98,75 @@ static void consider(void *arg, const char *name)
     char path[PATH_BYTES];
     if (strlen(name) >= sizeof(best->name) || compare_versions(name, best->name) <= 0)
         return;
-    if (!best->engine_of(best->folder, name, path))
-        return;
-    strcpy(best->name, name);
-    strcpy(best->path, path);
+    zcb_error error = best->engine_of(best->folder, name, path);
+    if (error == ZCB_OK) {
+        strcpy(best->name, name);
+        strcpy(best->path, path);
+    } else if (error != ZCB_ERR_NOT_FOUND) {
+        best->error = error;
+    }
 }
 
 /* The engine of the entry with the highest version. */
-static bool find_newest(const char *folder, engine_of_entry *engine_of, char *path)
+static zcb_error find_newest(const char *folder, engine_of_entry *engine_of, char *path)
 {
     newest best = {.folder = folder, .engine_of = engine_of};
-    if (plat_folder_each(folder, consider, &best) != ZCB_OK || best.path[0] == '\0')
-        return false;
-    strcpy(path, best.path);
-    return true;
+    zcb_error error = plat_folder_each(folder, consider, &best);
+    if (error == ZCB_OK)
+        error = best.error;
+    if (error == ZCB_OK && best.path[0] == '\0')
+        error = ZCB_ERR_NOT_FOUND;
+    if (error == ZCB_OK)
+        strcpy(path, best.path);
+    return error;
+}
+
+static zcb_error if_executable(bool joined, const char *path)
+{
+    return joined && plat_is_executable(path) ? ZCB_OK : ZCB_ERR_NOT_FOUND;
 }
 
 /* <folder>/net10.0/any/unix/pwsh */
-static bool engine_of_framework(const char *folder, const char *name, char *path)
+static zcb_error engine_of_framework(const char *folder, const char *name, char *path)
 {
     char framework[PATH_BYTES];
-    return strncmp(name, "net", 3) == 0 && join(framework, folder, name) &&
-           join(path, framework, plat_engine_in_package()) && plat_is_executable(path);
+    bool joined = strncmp(name, "net", 3) == 0 && join(framework, folder, name) &&
+                  join(path, framework, plat_engine_in_package());
+    return if_executable(joined, path);
 }
 
 /* <folder>/7.6.9/tools/...: as NuGet unpacks it. */
-static bool engine_of_package(const char *folder, const char *name, char *path)
+static zcb_error engine_of_package(const char *folder, const char *name, char *path)
 {
     char package[PATH_BYTES];
     char tools[PATH_BYTES];
-    return is_digit(name[0]) && compare_versions(name, OLDEST_VERSION) >= 0 &&
-           join(package, folder, name) && join(tools, package, "tools") &&
-           find_newest(tools, engine_of_framework, path);
+    bool joined = is_digit(name[0]) && compare_versions(name, OLDEST_VERSION) >= 0 &&
+                  join(package, folder, name) && join(tools, package, "tools");
+    return joined ? find_newest(tools, engine_of_framework, path) : ZCB_ERR_NOT_FOUND;
 }
 
 /* <folder>/7.6.9/powershell/7.6.9/tools/...: as `dotnet tool install` keeps it. */
-static bool engine_of_tool(const char *folder, const char *name, char *path)
+static zcb_error engine_of_tool(const char *folder, const char *name, char *path)
 {
     char version[PATH_BYTES];
     char package[PATH_BYTES];
-    return join(version, folder, name) && join(package, version, "powershell") &&
-           find_newest(package, engine_of_package, path);
+    bool joined = join(version, folder, name) && join(package, version, "powershell");
+    return joined ? find_newest(package, engine_of_package, path) : ZCB_ERR_NOT_FOUND;
 }
 
 /* The engine that `dotnet tool install --tool-path <folder>` put there. */
-static bool engine_in_tool_folder(const char *folder, char *path)
+static zcb_error engine_in_tool_folder(const char *folder, char *path)
 {
     char store[PATH_BYTES];
-    return join(store, folder, ".store/powershell") && find_newest(store, engine_of_tool, path);
+    return join(store, folder, ".store/powershell") ? find_newest(store, engine_of_tool, path)
+                                                    : ZCB_ERR_NOT_FOUND;
 }
 
-static bool engine_in_folder(const char *folder, char *path)
+static zcb_error engine_in_folder(const char *folder, char *path)
 {
-    return engine_in_tool_folder(folder, path) ||
-           (join(path, folder, engine_name()) && plat_is_executable(path));
+    zcb_error error = engine_in_tool_folder(folder, path);
+    return error == ZCB_ERR_NOT_FOUND ? if_executable(join(path, folder, engine_name()), path)
+                                      : error;
 }
 
 /* Puts the engine itself for a .NET tool's launcher, which is slower to start and another process than
@@ -162,7 +179,7 @@ static void skip_launcher(char *path)
     if (separator == NULL || strcmp(separator + 1, engine_name()) != 0)
         return;
     snprintf(folder, sizeof(folder), "%.*s", (int)(separator - path), path);
-    if (engine_in_tool_folder(folder, engine))
+    if (engine_in_tool_folder(folder, engine) == ZCB_OK)
         strcpy(path, engine);
 }
 
@@ -194,8 +211,9 @@ static zcb_error find_given(const char *given, char *path, zcb_detail *why)
         skip_launcher(path);
         return ZCB_OK;
     }
-    if (engine_in_folder(absolute, path))
-        return ZCB_OK;
+    zcb_error error = engine_in_folder(absolute, path);
+    if (error != ZCB_ERR_NOT_FOUND)
+        return error;
     error_detail(why, "PowerShell was not found: '%s' is neither a program nor a folder with %s",
                  absolute, engine_name());
     return ZCB_ERR_NOT_FOUND;
@@ -221,13 +239,17 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
         return ZCB_OK;
     *origin = "installed";
     error = plat_data_folder(root, sizeof(root));
-    if (place(error, root, "virtualshell/engine", installed) && engine_in_folder(installed, path))
-        return ZCB_OK;
+    error = place(error, root, "virtualshell/engine", installed) ? engine_in_folder(installed, path)
+                                                                 : ZCB_ERR_NOT_FOUND;
+    if (error != ZCB_ERR_NOT_FOUND)
+        return error;
     *origin = "NuGet";
     error = plat_nuget_folder(root, sizeof(root));
-    if (place(error, root, "powershell", packages) &&
-        find_newest(packages, engine_of_package, path))
-        return ZCB_OK;
+    error = place(error, root, "powershell", packages)
+                ? find_newest(packages, engine_of_package, path)
+                : ZCB_ERR_NOT_FOUND;
+    if (error != ZCB_ERR_NOT_FOUND)
+        return error;
     error_detail(why,
                  "PowerShell " OLDEST_VERSION " or later was not found: no pwsh on PATH, none in "
                  "'%s', none in '%s'; " HOW_TO_GET_IT,
@@ -242,6 +264,8 @@ zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes, cons
     const char *found_by = "given";
     zcb_error error =
         given != NULL ? find_given(given, found, why) : find_installed(found, &found_by, why);
+    if (error != ZCB_OK && error != ZCB_ERR_NOT_FOUND)
+        error_detail(why, "looking for PowerShell");
     if (error != ZCB_OK)
         return error;
     if (path == NULL || strlen(found) >= path_bytes) {

@@ -32,6 +32,11 @@ const char *zcb_error_text(zcb_error error)
     return "unknown error";
 }
 
+bool error_is_shortage(zcb_error error)
+{
+    return error == ZCB_ERR_NO_MEMORY || error == ZCB_ERR_NO_HANDLES || error == ZCB_ERR_SYSTEM;
+}
+
 /* The length of a text without the character of UTF-8 that was cut in two at its end. */
 static size_t whole_characters(const char *text, size_t bytes)
 {

@@ -9,4 +9,7 @@ __attribute__((format(printf, 2, 3)))
 #endif
 void error_detail(zcb_detail *why, const char *format, ...);
 
+/* The system had too little of something: nothing is wrong with what was asked for. */
+bool error_is_shortage(zcb_error error);
+
 #endif

@@ -33,13 +33,18 @@ struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint
     if (session->pending_count >= session->bucket_count && !grow(session))
         return NULL;
     struct pending *pending = calloc(1, sizeof(*pending));
-    if (!pending)
+    struct reply *spare = calloc(1, sizeof(*spare));
+    if (!pending || !spare) {
+        free(pending);
+        free(spare);
         return NULL;
+    }
     *pending = (struct pending){.id = id,
                                 .op = op,
                                 .flags = flags,
                                 .bridge = bridge,
                                 .deadline_ns = deadline_ns,
+                                .spare = spare,
                                 .previous = session->last,
                                 .next_in_bucket = *bucket_of(session, id)};
     *bucket_of(session, id) = pending;
@@ -89,6 +94,7 @@ struct reply *pending_take(zcb_session *session, struct pending *pending)
     for (int i = 0; i < ZCB_FIELDS; i++)
         free(pending->collected[i].text);
     struct reply *reply = pending->reply;
+    free(pending->spare);
     free(pending);
     return reply;
 }
@@ -108,7 +114,7 @@ void pending_finish(zcb_session *session, struct pending *pending, struct reply 
 {
     pending->done = true;
     pending->reply = reply;
-    if (reply && pending->timed_out &&
+    if (pending->timed_out &&
         (reply->result.status == ZCB_STATUS_STOPPED || reply->result.status == ZCB_STATUS_LOST))
         reply->result.status = ZCB_STATUS_TIMED_OUT;
     if (pending->bridge)
@@ -119,6 +125,22 @@ void pending_finish(zcb_session *session, struct pending *pending, struct reply 
     } else if (pending->flags & ZCB_COMMAND_NOTIFY) {
         pending_put_in_row(session, pending);
     }
+}
+
+struct reply *pending_spare(struct pending *pending, zcb_status status)
+{
+    static const char lost[] = "there was no memory for the command's result";
+    struct reply *reply = pending->spare;
+    pending->spare = NULL;
+    reply->result = (zcb_result){.id = pending->id,
+                                 .op = pending->op,
+                                 .status = status,
+                                 .refused = pending->op == ZCB_OP_RECEIVE,
+                                 .exit_code = 1};
+    for (int i = 0; i < ZCB_FIELDS; i++)
+        reply->result.field[i] = (zcb_text){"", 0};
+    reply->result.field[ZCB_FIELD_ERR] = (zcb_text){lost, sizeof(lost) - 1};
+    return reply;
 }
 
 void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,
@@ -142,7 +164,7 @@ void pending_finish_here(zcb_session *session, struct pending *pending, zcb_stat
             reply = NULL;
         }
     }
-    pending_finish(session, pending, reply);
+    pending_finish(session, pending, reply ? reply : pending_spare(pending, status));
 }
 
 /* The engine runs commands in order: only the oldest one can be running. */
@@ -168,7 +190,7 @@ static void expire_one(zcb_session *session, struct pending *pending, int64_t no
     if (!pending->timed_out) {
         pending->timed_out = true;
         pending->deadline_ns = now + session->grace_ms * 1000000;
-        session_urgent(session, ZCB_URGENT_STOP, pending->id);
+        (void)session_stop(session, pending->id); /* else its grace ends it */
         if (queued)
             pending_finish_here(session, pending, ZCB_STATUS_TIMED_OUT,
                                 "the timeout passed before the command's turn came");

@@ -70,9 +70,11 @@ typedef struct plat_memory {
 
 /* Reserves and maps `bytes` (a multiple of PLAT_PAGE_BYTES) of zeroes that no peer can resize. */
 zcb_error plat_memory_create(size_t bytes, plat_memory *memory);
-/* Maps memory that another process made. Takes the handle over, also on failure. ZCB_ERR_PROTOCOL unless
- * it is exactly `bytes` long and its size is sealed. */
+/* Maps memory that another process made. On success the handle is the memory's. ZCB_ERR_PROTOCOL unless it is
+ * exactly `bytes` long and its size is sealed. */
 zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory);
+/* Stores a number in memory that may not be mapped here. Only tries. */
+void plat_memory_poke(plat_handle handle, size_t offset, uint32_t value);
 /* Makes sure that the pages of this range exist, so that touching them cannot fault:
  * ZCB_ERR_NO_MEMORY when they cannot be had. Idempotent; contents are kept. */
 zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes);
@@ -87,9 +89,13 @@ void plat_advise_huge(void *memory, size_t bytes);
 /* ---- events: level-triggered doorbells, shareable between processes ---- */
 
 zcb_error plat_event_create(plat_handle *event);
-/* Sets it; a set event stays set. Never blocks, never fails. */
+/* Sets it; a set event stays set. Never fails; blocks only where another process that has it filled it and made it
+ * block (POSIX; SECURITY.md). */
 void plat_event_set(plat_handle event);
+/* Never blocks, never fails. */
 void plat_event_clear(plat_handle event);
+/* False for what is surely no event: files, pipes, sockets, devices. */
+bool plat_is_event(plat_handle handle);
 
 /* ---- the one wait ---- */
 
@@ -177,7 +183,7 @@ zcb_error plat_link_send(plat_handle link, const void *record, size_t bytes,
  * inherited by programs. *sender_pid (may be NULL) is the kernel's word on who sent it. Never waits:
  * ZCB_ERR_TIMEOUT when there is none; ZCB_ERR_PEER_GONE when the other end is closed; ZCB_ERR_PROTOCOL for
  * a record or handles beyond what fits (handles are closed); ZCB_ERR_NO_HANDLES when they could not all be
- * had. */
+ * had: then the record stays, and can be received once they can. */
 zcb_error plat_link_receive(plat_handle link, void *record, size_t capacity, size_t *bytes,
                             plat_handle *handles, unsigned handle_capacity, unsigned *count,
                             int64_t *sender_pid);

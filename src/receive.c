@@ -94,7 +94,7 @@ static bool descriptor_fits(const zcb_channel *channel, const struct descriptor 
     const struct geometry *geometry = &channel->region->geometry;
     uint64_t data_bytes = geometry->frame_bytes + geometry->window_bytes;
     if (d->bytes == 0)
-        return d->block == NO_BLOCK;
+        return d->block == NO_BLOCK && d->offset == 0;
     return d->block < BLOCKS && d->offset <= data_bytes && d->bytes <= data_bytes - d->offset;
 }
 
@@ -152,10 +152,24 @@ static zcb_error take_descriptor(zcb_channel *channel)
     return ZCB_OK;
 }
 
+/* Waits for the next part of the current message. What lay in the ring when the call began may be taken after its
+ * deadline; a sender that is never done does not hold it. */
+static zcb_error take_part(zcb_channel *channel, struct pace *pace)
+{
+    zcb_error error = pace_check(pace);
+    if (!error && pace->parts++ >= RING_ENTRIES && plat_now_ns() >= wait_deadline(pace->wait))
+        error = ZCB_ERR_TIMEOUT;
+    if (!error)
+        error = wait_for_data(channel, pace->wait);
+    return error ? error : take_descriptor(channel);
+}
+
 /* Gets rid of what is left of a message that nobody wants. */
 static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
 {
     struct receiving *now = &channel->rx.now;
+    struct pace pace;
+    pace_init(&pace, wait);
     for (;;) {
         now->offset += now->left;
         now->left = 0;
@@ -164,9 +178,7 @@ static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
             end_message(channel, true);
             return ZCB_OK;
         }
-        zcb_error error = wait_for_data(channel, wait);
-        if (!error)
-            error = take_descriptor(channel);
+        zcb_error error = take_part(channel, &pace);
         if (error)
             return error == ZCB_ERR_ABORTED ? ZCB_OK : error;
     }
@@ -214,14 +226,11 @@ zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *me
     return error;
 }
 
-/* Waits for the next part of the current message. */
-static zcb_error next_part(zcb_channel *channel, const zcb_wait *wait)
+/* Gives the current part back and takes the next one. */
+static zcb_error next_part(zcb_channel *channel, struct pace *pace)
 {
     give_back_part(channel);
-    if (channel->rx.now.last)
-        return ZCB_ERR_INVALID;
-    zcb_error error = wait_for_data(channel, wait);
-    return error ? error : take_descriptor(channel);
+    return channel->rx.now.last ? ZCB_ERR_INVALID : take_part(channel, pace);
 }
 
 zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
@@ -235,9 +244,7 @@ zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t 
     struct pace pace;
     channel_pace_init(&pace, wait);
     while (bytes > 0) {
-        zcb_error error = pace_check(&pace);
-        if (!error && now->left == 0)
-            error = next_part(channel, wait);
+        zcb_error error = now->left == 0 ? next_part(channel, &pace) : pace_check(&pace);
         if (error)
             return error;
         size_t step = bytes < now->left ? bytes : (size_t)now->left;
@@ -310,10 +317,10 @@ zcb_error zcb_receive_lease(zcb_channel *channel, zcb_lease **lease, const zcb_w
         return ZCB_ERR_INVALID;
     if (!now->whole)
         return ZCB_ERR_TOO_LARGE;
+    struct pace pace;
+    pace_init(&pace, wait);
     while (!now->last) {
-        zcb_error error = wait_for_data(channel, wait);
-        if (!error)
-            error = take_descriptor(channel);
+        zcb_error error = take_part(channel, &pace);
         if (error)
             return error;
     }

@@ -79,12 +79,14 @@ static void enter_reply(zcb_session *session, const zcb_message *message, struct
         zcb_result_free(&reply->result);
         reply = NULL;
     }
-    int32_t exit_code = reply ? reply->result.exit_code : 1;
-    bool exited = reply && reply->result.status == ZCB_STATUS_EXITED;
+    if (!reply)
+        reply = pending_spare(pending, ZCB_STATUS_DONE);
+    int32_t exit_code = reply->result.exit_code;
+    bool exited = reply->result.status == ZCB_STATUS_EXITED;
     pending_finish(session, pending, reply);
     if (pending->abandoned) {
         (void)pending_take(session, pending);
-        zcb_result_free(reply ? &reply->result : NULL);
+        zcb_result_free(&reply->result);
     }
     if (exited)
         session_end(session, "the command `exit` ended it with exit code %d", exit_code);
@@ -382,15 +384,6 @@ void session_tell_all(zcb_session *session)
 
 /* ---------------------------------------------------------------- the public waits */
 
-static zcb_error give(zcb_session *session, struct pending *pending, zcb_result **result)
-{
-    struct reply *reply = pending_take(session, pending);
-    if (!reply)
-        return ZCB_ERR_NO_MEMORY;
-    *result = &reply->result;
-    return ZCB_OK;
-}
-
 void session_remove_done(zcb_session *session, const struct pending *pending)
 {
     struct pending **link = &session->first_done, *before = NULL;
@@ -437,7 +430,7 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
         return error;
     plat_mutex_lock(&session->lock);
     struct pending *pending = pending_find(session, id);
-    if (!pending || pending->awaited) {
+    if (!pending || pending->awaited || pending->abandoned) {
         error = ZCB_ERR_NOT_FOUND;
     } else {
         pending->awaited = true;
@@ -447,7 +440,7 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
         if (error)
             stop_awaiting(session, pending);
         else
-            error = give(session, pending, result);
+            *result = &pending_take(session, pending)->result;
         session_hand_over(session);
     }
     plat_mutex_unlock(&session->lock);
@@ -469,13 +462,14 @@ zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_
             error = ZCB_ERR_CLOSED;
         else if (!session->reading && session->notify_count > 0 && has_data(session))
             error = session_read(session, NULL, &limit, wait);
-        else
-            error = stand_by(session, wait);
+        else if ((error = stand_by(session, wait)) == ZCB_OK)
+            error = limit_check(&limit); /* the bell may ring without end */
     }
     struct pending *done = session->first_done;
     if (done && error != ZCB_ERR_INTERRUPTED) {
         session_remove_done(session, done);
-        error = give(session, done, result);
+        *result = &pending_take(session, done)->result;
+        error = ZCB_OK;
     }
     session_hand_over(session);
     plat_mutex_unlock(&session->lock);

@@ -85,7 +85,8 @@ static bool room_ready(void *arg)
         return true;
     if (tx->now.ring_full && tx->head - atomic_load(&tx->control->tail) < RING_ENTRIES - 1)
         return true;
-    return tx->now.begun ? consumer_dropped(tx) : consumer_waits(tx);
+    /* Who streams waits for a piece that is given back, whoever waits there. */
+    return tx->now.begun || tx->now.streaming ? consumer_dropped(tx) : consumer_waits(tx);
 }
 
 struct source tx_room_source(zcb_channel *channel)

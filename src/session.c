@@ -54,13 +54,21 @@ void session_kill(zcb_session *session)
     plat_process_hang_up_group(session->child.pid);
 }
 
+/* Reaps what was started, once, if it has ended. Who kills an engine means what it had started, too. */
+static bool reap(zcb_session *session, int *code)
+{
+    if (session->reaped || !plat_process_ended(&session->child, code))
+        return false;
+    session->reaped = true;
+    if (*code < 0)
+        plat_process_hang_up_group(session->child.pid);
+    return true;
+}
+
 /* What the kernel says of the engine's end, if it was our own child. */
 static bool exit_status(zcb_session *session, int *code)
 {
-    if (session->reaped || session->child.pid != session->pid)
-        return false;
-    session->reaped = plat_process_ended(&session->child, code);
-    return session->reaped;
+    return session->child.pid == session->pid && reap(session, code);
 }
 
 void session_lose(zcb_session *session, zcb_error error)
@@ -74,7 +82,6 @@ void session_lose(zcb_session *session, zcb_error error)
     } else if (!exit_status(session, &code)) {
         session_end(session, "the engine (process %lld) has ended", (long long)session->pid);
     } else if (code < 0) {
-        plat_process_hang_up_group(session->child.pid);
         session_end(session, "the engine (process %lld) was killed by signal %d",
                     (long long)session->pid, -code);
     } else {
@@ -94,8 +101,10 @@ void session_lose_ended(zcb_session *session)
     static const zcb_wait at_once = {0};
     if (session->reading)
         return;
-    while (!session->ended && session_read(session, NULL, NULL, &at_once) == ZCB_OK)
-        continue;
+    /* At most what can have been there: others may have the channel's memory, and write on. */
+    for (unsigned i = 0; i <= RING_ENTRIES && !session->ended; i++)
+        if (session_read(session, NULL, NULL, &at_once))
+            break;
     session_lose(session, ZCB_ERR_PEER_GONE);
 }
 
@@ -143,8 +152,7 @@ static void end_processes(zcb_session *session, int64_t grace_ms)
         (void)await_end(session->child.process, KILL_WAIT_MS);
     }
     int code;
-    if (!session->reaped)
-        session->reaped = plat_process_ended(&session->child, &code);
+    (void)reap(session, &code);
 }
 
 void zcb_session_close(zcb_session *session, int64_t grace_ms)

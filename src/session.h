@@ -36,7 +36,8 @@ struct pending {
     bool awaited;        /* a zcb_session_wait has it */
     bool abandoned;      /* nobody will: it goes when it is done */
     bool starved;        /* there was no memory for some of its text */
-    struct reply *reply; /* when done; NULL: there was no memory for it */
+    struct reply *reply; /* when done, else NULL */
+    struct reply *spare; /* what it ends with where there is no memory for its reply */
     struct collected collected[ZCB_FIELDS];
     struct waiter *waiter;
 };
@@ -71,6 +72,7 @@ struct zcb_session {
     struct turn submit_turn; /* ids are given and sent in one order */
     struct turn ping_turn;
     uint64_t last_ping;
+    _Atomic bool deaf; /* the last urgent request found no room: the next one does not wait */
 
     plat_mutex lock; /* all that follows */
     bool ended;
@@ -107,8 +109,10 @@ void session_lose(zcb_session *session, zcb_error error);
 void session_lose_ended(zcb_session *session);
 /* Ends the engine's process, and hangs up on what it had started. */
 void session_kill(zcb_session *session);
-/* Sends an urgent request; an engine that does not listen misses it. */
-void session_urgent(zcb_session *session, uint32_t what, uint64_t id);
+/* Sends an urgent request, waiting briefly for an engine that does not listen: errors as zcb_send. */
+zcb_error session_urgent(zcb_session *session, uint32_t what, uint64_t id);
+/* Under the lock: tells the engine to stop a command. ZCB_OK also when the session is ending: so is the command. */
+zcb_error session_stop(zcb_session *session, uint64_t id);
 
 /* ---- pending.c, all under the lock ---- */
 
@@ -119,7 +123,9 @@ struct pending *pending_find(const zcb_session *session, uint64_t id);
 struct reply *pending_take(zcb_session *session, struct pending *pending);
 /* Puts a result into the row that zcb_session_next gives. */
 void pending_put_in_row(zcb_session *session, struct pending *pending);
-/* It is done: tells who waits for it. reply may be NULL. */
+/* Its spare reply, which says that the other one was lost. */
+struct reply *pending_spare(struct pending *pending, zcb_status status);
+/* It is done: tells who waits for it. */
 void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply);
 /* It is done without a word from the engine. */
 void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,

@@ -16,13 +16,14 @@
 /* The module's path comes by this variable, never as part of a script's text. */
 #define MODULE_VARIABLE "ZCB_MODULE"
 #define MODULE_FILE "ZeroCopyBridge.dll"
-static const char *const agent_arguments[] = {"-NoLogo",
-                                              "-NoProfile",
-                                              "-NonInteractive",
-                                              "-Command",
-                                              "Import-Module -Name $env:" MODULE_VARIABLE
-                                              " -ErrorAction Stop; Start-ZeroCopyAgent",
-                                              NULL};
+static const char *const agent_arguments[] = {
+    "-NoLogo",
+    "-NoProfile",
+    "-NonInteractive",
+    "-Command",
+    "Import-Module -Name ([WildcardPattern]::Escape($env:" MODULE_VARIABLE
+    ")) -ErrorAction Stop; Start-ZeroCopyAgent",
+    NULL};
 
 /* What is told to the engine's runtime, unless the user has set it. The agent takes them out of its
  * environment again, by the list in TUNING_VARIABLE, before any command runs. */
@@ -157,7 +158,9 @@ static zcb_error send_record(plat_handle link, struct link_record record,
 {
     record.magic = LINK_MAGIC;
     record.version = PROTOCOL_VERSION;
-    return plat_link_send(link, &record, sizeof(record), handles, count);
+    zcb_error error = plat_link_send(link, &record, sizeof(record), handles, count);
+    /* Nothing was waited for: the system has no room even for the first records. */
+    return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
 }
 
 static zcb_error open_channel(zcb_session *session, uint32_t number, uint64_t frame_bytes,
@@ -196,7 +199,7 @@ static zcb_error prepare(struct starting *start)
     if (!error)
         error = plat_file_create(&start->err);
     if (error)
-        error_detail(start->why, "preparing the engine's start: %s", zcb_error_text(error));
+        error_detail(start->why, "preparing the engine's start");
     return error;
 }
 

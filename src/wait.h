@@ -63,6 +63,7 @@ struct pace {
     int64_t next_ns;
     struct source watched; /* or no `ready` */
     uint64_t copied;       /* counted up by whoever copies */
+    uint32_t parts;        /* of a message, that were waited for */
 };
 
 void pace_init(struct pace *pace, const zcb_wait *wait);

@@ -16,6 +16,8 @@
  * Conventions
  *   Errors     Every function that can fail returns zcb_error, ZCB_OK (0) on success; results go
  *              through pointers and are written on success only, unless a comment says otherwise.
+ *   Shortage   ZCB_ERR_NO_MEMORY, _NO_HANDLES and _SYSTEM say that the system refused what a call needed.
+ *              Every call that makes something, waits or sends may return them; it alone has failed then.
  *   Units      are in the names: _bytes, _ms, _ns. Text is UTF-8, counted, need not end in NUL.
  *   Waiting    Every call that may wait takes a zcb_wait; NULL waits without limit. No call polls.
  *   Threads    Every function may be called from any thread unless its comment says otherwise. Calls
@@ -63,8 +65,10 @@ ZCB_API const char *zcb_version(void);
     X(7, ERR_PROTOCOL, "protocol error: the other side wrote a value that makes no sense")         \
     X(8, ERR_ABORTED, "the sender gave the message up half-way")                                   \
     X(9, ERR_TOO_LARGE, "data exceeds frame size")                                                 \
-    X(10, ERR_NO_MEMORY, "out of memory")                                                          \
-    X(11, ERR_NO_HANDLES, "out of file descriptors or handles")                                    \
+    X(10, ERR_NO_MEMORY,                                                                           \
+      "out of memory: free some, or raise what limits it (container, ulimit -v, ulimit -f)")       \
+    X(11, ERR_NO_HANDLES,                                                                          \
+      "out of file descriptors or handles: close some, or raise their limit (ulimit -n)")          \
     X(12, ERR_INVALID, "invalid argument")                                                         \
     X(13, ERR_FORKED, "the object belongs to the parent process; a forked child cannot use it")    \
     X(14, ERR_NOT_FOUND, "not found")                                                              \
@@ -182,8 +186,8 @@ ZCB_API uint64_t zcb_channel_frame_bytes(const zcb_channel *channel);
 /* Sends one whole message, copied from payload. Returns at once while the frame has room for it;
  * otherwise it waits until there is room or the other side receives. On every error the message is
  * withdrawn (the receiver never sees it, or discards what it has seen) and the channel goes on.
- * ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED, _CLOSED, _PEER_CLOSED, _PEER_GONE, _PROTOCOL,
- * _NO_MEMORY (the frame's memory could not be committed). */
+ * ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED, _CLOSED, _PEER_CLOSED, _PEER_GONE, _PROTOCOL, _REFUSED (its
+ * receiver dropped it half-way), _NO_MEMORY (the frame's memory could not be committed). */
 ZCB_API zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void *payload,
                            const zcb_wait *wait);
 
@@ -351,10 +355,12 @@ typedef struct zcb_text {
 
 typedef struct zcb_result {
     uint64_t id;
-    uint32_t op;          /* zcb_op of its command */
-    uint32_t status;      /* zcb_status */
-    bool success;         /* RUN: `$?` at a prompt; transfers: it arrived */
-    bool refused;         /* RECEIVE that failed: it took no message */
+    uint32_t op;     /* zcb_op of its command */
+    uint32_t status; /* zcb_status */
+    bool success;    /* RUN: `$?` at a prompt; transfers: it arrived */
+    bool
+        refused; /* RECEIVE that failed: it took no message. SEND: the engine could not open the channel, which is
+                     closed now */
     int32_t exit_code;    /* the last native command's exit code, else 0 or 1 by success */
     int64_t execution_ns; /* time the engine spent on it */
     zcb_text field[ZCB_FIELDS];
@@ -371,7 +377,8 @@ ZCB_API void zcb_result_free(zcb_result *result);
 ZCB_API zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t timeout_ms,
                                      const zcb_wait *wait);
 /* Waits for the result of one command, which then belongs to the caller. A lost session gives a result
- * too (ZCB_STATUS_LOST). One caller for each id. ZCB_ERR_NOT_FOUND for an id that is not pending or was
+ * too (ZCB_STATUS_LOST), and so does a reply that there was no memory for: without success, and ZCB_FIELD_ERR
+ * says it. One caller for each id. ZCB_ERR_NOT_FOUND for an id that is not pending or was
  * taken, and the errors of a wait (the command goes on; wait again). */
 ZCB_API zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result,
                                    const zcb_wait *wait);
@@ -381,7 +388,7 @@ ZCB_API zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result
 ZCB_API zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_wait *wait);
 /* Stops a command: a running one is interrupted, a queued one never runs, a posted transfer is
  * withdrawn. It ends as ZCB_STATUS_STOPPED unless it is done first. ZCB_ERR_NOT_FOUND for an id that is
- * not pending. */
+ * not pending; ZCB_ERR_TIMEOUT when the engine has long stopped listening. After other errors it goes on. */
 ZCB_API zcb_error zcb_session_stop(zcb_session *session, uint64_t id);
 /* Submits and waits: RUN with zcb_command_flags. */
 ZCB_API zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_bytes,
@@ -398,7 +405,8 @@ ZCB_API zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait);
 typedef struct zcb_bridge zcb_bridge;
 
 /* Opens one more channel of the session. Microseconds: no memory is touched before it is used.
- * ZCB_ERR_INVALID, _NO_MEMORY, _NO_HANDLES, _CLOSED, _PEER_GONE; why says more. */
+ * ZCB_ERR_INVALID, _NO_MEMORY, _NO_HANDLES, _CLOSED, _PEER_GONE, _TIMEOUT (the engine takes no bridge in any
+ * more); why says more. */
 ZCB_API zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *options,
                                   zcb_bridge **bridge, zcb_detail *why);
 /* Ends all its waits; transfers that are not done end as failed. Leases stay valid. */
@@ -430,7 +438,8 @@ ZCB_API zcb_error zcb_bridge_receive_begin(zcb_bridge *bridge, zcb_wish wish, zc
                                            const zcb_wait *wait);
 /* The user has seen the failure of this transfer: it hits no later send or receive of the bridge. */
 ZCB_API void zcb_bridge_seen(zcb_bridge *bridge, uint64_t id);
-/* Withdraws a posted transfer. ZCB_ERR_TOO_LATE for a receive whose message has been sent. */
+/* Withdraws a posted transfer. ZCB_ERR_TOO_LATE for a receive whose message has been sent; else as
+ * zcb_session_stop. */
 ZCB_API zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id);
 
 /* ---------------------------------------------------------------- agent
@@ -472,7 +481,8 @@ typedef enum zcb_urgent {
 ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id,
                                    const zcb_wait *wait);
 /* The channel with this number, opened at first use. Each call gives a reference that zcb_channel_free
- * gives up. ZCB_ERR_NOT_FOUND when it is not or no longer there, _NO_MEMORY, _NO_HANDLES, _PROTOCOL. */
+ * gives up. ZCB_ERR_NOT_FOUND when it is not or no longer there; _NO_HANDLES: the next call tries again;
+ * _NO_MEMORY, _PROTOCOL: then it is closed for the program, too. */
 ZCB_API zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **channel);
 /* The number of the newest channel with this label. ZCB_ERR_NOT_FOUND, _PROTOCOL. */
 ZCB_API zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number);

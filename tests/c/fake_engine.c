@@ -464,6 +464,14 @@ static void *receive_all(void *arg)
     }
 }
 
+/* Who waits for the message is told why it does not come. */
+static void send_failure(struct bridge *bridge, uint64_t id, const char *text)
+{
+    zcb_message message = {.kind = ZCB_KIND_ERROR, .id = id, .bytes = strlen(text)};
+    if (is_shortage(zcb_send(bridge->channel, &message, text, NULL)))
+        zcb_channel_close(bridge->channel);
+}
+
 static void *send_all(void *arg)
 {
     struct bridge *bridge = arg;
@@ -483,6 +491,8 @@ static void *send_all(void *arg)
         bridge->sending = 0;
         zcb_cancel_reset(bridge->cancel_send);
         pthread_mutex_unlock(&lock);
+        if (is_shortage(error))
+            send_failure(bridge, post->id, zcb_error_text(error));
         if (post->kind == ZCB_KIND_ERROR)
             report_failure(post->id, false, "no such variable");
         else if (error == ZCB_ERR_CANCELLED)

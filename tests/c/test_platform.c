@@ -197,10 +197,10 @@ static void assert_not_attached(int fd, size_t bytes)
     assert_true(fd >= 0);
     assert_int_equal(plat_memory_attach(fd, bytes, &memory), ZCB_ERR_PROTOCOL);
     assert_int_equal(memory.bytes, 99);
-    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    assert_int_equal(close(fd), 0);
 }
 
-static void attach_refuses_and_closes_what_could_fault(void **state)
+static void attach_refuses_what_could_fault(void **state)
 {
     (void)state;
     plat_memory memory;
@@ -1529,7 +1529,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(memory_of_a_senseless_size_is_refused),
         cmocka_unit_test(memory_cannot_be_resized_by_a_peer),
         cmocka_unit_test(attached_memory_is_the_same_memory),
-        cmocka_unit_test(attach_refuses_and_closes_what_could_fault),
+        cmocka_unit_test(attach_refuses_what_could_fault),
         cmocka_unit_test(commit_makes_the_pages_and_keeps_contents),
         cmocka_unit_test(commit_refuses_what_is_no_range_of_the_memory),
         cmocka_unit_test(commit_reports_that_memory_is_full),

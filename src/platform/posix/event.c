@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 zcb_error plat_event_create(plat_handle *event)
@@ -23,7 +25,17 @@ void plat_event_set(plat_handle event)
 
 void plat_event_clear(plat_handle event)
 {
+    /* Not by read: the other process shares the descriptor's flags, and may have made it block. */
     uint64_t counter;
-    ssize_t taken = read((int)event, &counter, sizeof(counter));
+    struct iovec piece = {.iov_base = &counter, .iov_len = sizeof(counter)};
+    ssize_t taken = preadv2((int)event, &piece, 1, -1, RWF_NOWAIT);
+    if (taken < 0 && errno != EAGAIN) /* before Linux 5.8 */
+        taken = read((int)event, &counter, sizeof(counter));
     (void)taken;
+}
+
+bool plat_is_event(plat_handle handle)
+{
+    struct stat status;
+    return fstat((int)handle, &status) == 0 && (status.st_mode & S_IFMT) == 0;
 }

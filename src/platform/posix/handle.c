@@ -21,6 +21,7 @@ zcb_error posix_error(int number)
     case ENOMEM:
     case ENOSPC:
     case ENOBUFS:
+    case EFBIG:
         return ZCB_ERR_NO_MEMORY;
     case EMFILE:
     case ENFILE:

@@ -160,6 +160,23 @@ static zcb_error judge(ssize_t bytes, int flags, const struct cargo *cargo,
     return ZCB_OK;
 }
 
+/* A peer that closed without reading all leaves one ECONNRESET ahead of what it had sent. */
+static ssize_t receive(int link, struct msghdr *message, int flags)
+{
+    ssize_t received;
+    do
+        received = recvmsg(link, message, flags | MSG_DONTWAIT);
+    while (received < 0 && (errno == EINTR || errno == ECONNRESET));
+    return received;
+}
+
+/* Takes the record that was looked at off the link; the handles that came by the look stay. */
+static zcb_error remove_first(int link)
+{
+    struct msghdr nothing = {0};
+    return receive(link, &nothing, 0) < 0 ? posix_error(errno) : ZCB_OK;
+}
+
 zcb_error plat_link_receive(plat_handle link, void *record, size_t capacity, size_t *bytes,
                             plat_handle *handles, unsigned handle_capacity, unsigned *count,
                             int64_t *sender_pid)
@@ -168,16 +185,16 @@ zcb_error plat_link_receive(plat_handle link, void *record, size_t capacity, siz
     struct iovec piece = {.iov_base = record, .iov_len = capacity};
     struct msghdr message = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof(room)};
-    ssize_t received;
-    /* A peer that closed without reading all leaves one ECONNRESET ahead of what it had sent. */
-    do
-        received = recvmsg((int)link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (received < 0 && (errno == EINTR || errno == ECONNRESET));
+    ssize_t received = receive((int)link, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
     if (received < 0)
         return errno == EAGAIN ? ZCB_ERR_TIMEOUT : posix_error(errno);
 
     struct cargo cargo = unpack(&message);
     zcb_error error = judge(received, message.msg_flags, &cargo, handle_capacity);
+    if (error != ZCB_ERR_NO_HANDLES) {
+        zcb_error removing = remove_first((int)link);
+        error = error ? error : removing;
+    }
     if (error != ZCB_OK) {
         for (unsigned i = 0; i < cargo.count; i++)
             close(cargo.fds[i]);

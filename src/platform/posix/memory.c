@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -40,10 +41,20 @@ static int map(int fd, size_t bytes, plat_memory *memory)
     return 0;
 }
 
+/* A file beyond this limit is not only refused: the signal SIGXFSZ ends a process that does not expect it. */
+static bool is_within_file_limit(size_t bytes)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+           bytes <= limit.rlim_cur;
+}
+
 zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
 {
     if (!is_size(bytes))
         return ZCB_ERR_INVALID;
+    if (!is_within_file_limit(bytes))
+        return posix_error(EFBIG);
     int fd = posix_memfd("zcb");
     if (fd < 0)
         return posix_error(errno);
@@ -74,16 +85,19 @@ static bool is_sealed_memory(int fd, size_t bytes)
 zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory)
 {
     int fd = (int)handle;
-    zcb_error error = ZCB_ERR_PROTOCOL;
-    if (is_size(bytes) && is_sealed_memory(fd, bytes)) {
-        int number = map(fd, bytes, memory);
-        if (number == 0)
-            return ZCB_OK;
-        /* EPERM, EACCES: the other side sealed it against writing, or sent it read-only. */
-        error = number == EPERM || number == EACCES ? ZCB_ERR_PROTOCOL : posix_error(number);
-    }
-    plat_close(handle);
-    return error;
+    if (!is_size(bytes) || !is_sealed_memory(fd, bytes))
+        return ZCB_ERR_PROTOCOL;
+    int number = map(fd, bytes, memory);
+    if (number == 0)
+        return ZCB_OK;
+    /* EPERM, EACCES: the other side sealed it against writing, or sent it read-only. */
+    return number == EPERM || number == EACCES ? ZCB_ERR_PROTOCOL : posix_error(number);
+}
+
+void plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
+{
+    ssize_t written = pwrite((int)handle, &value, sizeof(value), (off_t)offset);
+    (void)written;
 }
 
 /* 0 or an errno. Unlike a touch it reports what would be a SIGBUS. */

@@ -229,7 +229,9 @@ static bool is_missing(int number)
 
 static zcb_error explain(const plat_spawn *spawn, const struct report *report, zcb_detail *why)
 {
-    const char *cause = strerror(report->error);
+    const char *cause = report->error == EAGAIN
+                            ? "there are too many processes (ulimit -u, or the container's limit)"
+                            : strerror(report->error);
     switch (report->step) {
     case STEP_DIRECTORY:
         error_detail(why, "cannot enter the working directory '%s': %s", spawn->working_directory,

@@ -175,13 +175,15 @@ internal sealed class Inbox
                 return;
             }
 
-            if (InMessage || (_posted.Count > 0 && _ended is null))
+            bool goesOn = InMessage || (_posted.Count > 0 && _ended is null);
+            if (!goesOn || TryStartThread())
             {
-                StartThread();
+                LeavePipeline();
+                return;
             }
-
-            LeavePipeline();
         }
+
+        GiveUp();
     }
 
     /// <summary>
@@ -328,13 +330,34 @@ internal sealed class Inbox
     }
 
     // Under the lock.
-    private void StartThread()
+    private bool TryStartThread()
     {
-        _wake ??= new CancelSource();
-        if (_thread is null && _channel.TryAddUser())
+        _wake ??= CancelSource.TryCreate();
+        if (_thread is null && _wake is not null && _channel.TryAddUser())
         {
-            _thread = new Thread(TakeForEver) { IsBackground = true, Name = "zcb receiver" };
-            _thread.Start();
+            _thread = TransferThread.TryStart(TakeForEver, "zcb receiver");
+            if (_thread is null)
+            {
+                _channel.RemoveUser();
+            }
+        }
+
+        return _thread is not null;
+    }
+
+    // Nobody can go on with what is posted: rather the end of the bridge than a program that waits for ever.
+    private void GiveUp()
+    {
+        _channel.Close();
+        End(TransferThread.Refused);
+        if (InMessage)
+        {
+            TakeOne(in ZcbWait.Never);
+        }
+
+        lock (_lock)
+        {
+            LeavePipeline();
         }
     }
 

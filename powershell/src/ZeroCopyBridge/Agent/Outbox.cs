@@ -139,14 +139,33 @@ internal sealed class Outbox
             _waiting.AddLast(message);
         }
 
-        _cancel ??= new CancelSource();
-        if (_thread is null && _channel.TryAddUser())
+        _cancel ??= CancelSource.TryCreate();
+        if (_thread is null && _cancel is not null && _channel.TryAddUser())
         {
-            _thread = new Thread(SendForEver) { IsBackground = true, Name = "zcb sender" };
-            _thread.Start();
+            _thread = TransferThread.TryStart(SendForEver, "zcb sender");
+            if (_thread is null)
+            {
+                _channel.RemoveUser();
+            }
         }
 
         Monitor.PulseAll(_lock);
+    }
+
+    /// <summary>Where nobody can send what waits the bridge ends, rather than a program waits for ever.</summary>
+    private void EndWithoutThread()
+    {
+        bool stuck;
+        lock (_lock)
+        {
+            stuck = _thread is null && _waiting.Count > 0;
+        }
+
+        if (stuck)
+        {
+            _channel.Close();
+            End(TransferThread.Refused);
+        }
     }
 
     private void SendNow(PostedSend message, in ZcbWait untilCommand)
@@ -174,6 +193,7 @@ internal sealed class Outbox
             Finish(message, error);
         }
 
+        EndWithoutThread();
         if (open)
         {
             _channel.RemoveUser();
@@ -259,6 +279,28 @@ internal sealed class Outbox
         else
         {
             Fail(message, Explain(error));
+            if (error.IsShortage())
+            {
+                TellReader(message, Explain(error));
+            }
+        }
+    }
+
+    /// <summary>Who waits for the message learns why it doesn't come; where not even that can be sent, the bridge ends.</summary>
+    private void TellReader(PostedSend message, string reason)
+    {
+        if (!message.Completes)
+        {
+            _channel.Close();
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (_ended is null)
+            {
+                Enqueue(PostedSend.Error(message.Id, reason), first: true);
+            }
         }
     }
 

@@ -203,7 +203,7 @@ internal sealed class PipelineLoop
         if (TryGetBridge(in command, out string? failure) is not Bridge bridge)
         {
             _session.Leave();
-            _replies.FailTransfer(id, failure!, refused: false);
+            _replies.FailTransfer(id, failure!, refused: true);
             return;
         }
 

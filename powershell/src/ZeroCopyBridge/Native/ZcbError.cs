@@ -14,8 +14,10 @@ internal enum ZcbError
     Aborted = 8,
     TooLarge = 9,
     NoMemory = 10,
+    NoHandles = 11,
     NotFound = 14,
     Refused = 17,
+    System = 19,
     Watched = 20,
 }
 
@@ -25,4 +27,8 @@ internal static class ZcbErrors
     /// <summary>True for the end of a wait after which the call may be made again.</summary>
     public static bool IsPassing(this ZcbError error) =>
         error is ZcbError.Timeout or ZcbError.Cancelled or ZcbError.Interrupted or ZcbError.Watched;
+
+    /// <summary>True where the system had too little of something: error_is_shortage in error.h.</summary>
+    public static bool IsShortage(this ZcbError error) =>
+        error is ZcbError.NoMemory or ZcbError.NoHandles or ZcbError.System;
 }
