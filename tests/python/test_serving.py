@@ -109,11 +109,12 @@ def test_an_unread_value_holds_up_neither_commands_nor_receives(
 # An own command's text may be larger than the channel of commands holds
 
 
+@pytest.mark.timeout(150)
 def test_a_posted_receive_does_not_hold_up_a_command_of_any_length(own_shell: Shell) -> None:
     with ZeroCopyBridge(own_shell) as bridge:
         future = bridge.receive_to_powershell("$x")
         code = "#" + "x" * (65 * MB) + "\n'ran'"  # the channel's frame has 64 MiB
-        assert own_shell.run(code, timeout=10).out == "ran\n"
+        assert own_shell.run(code, timeout=120).out == "ran\n"  # PowerShell reads it for seconds
         bridge.send(b"abc")
         assert future.result(20).success
 
