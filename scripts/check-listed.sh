@@ -24,5 +24,7 @@ check python/native '*.c' ''
 check python/virtualshell '*.py*' ''
 check powershell/module '*.ps*' ''
 check tests/c 'test_*.c' test_
+check tests/faults '*.c' ''
+check fuzz 'fuzz_*.c' fuzz_
 check examples/c '*.c' example-
 exit $unlisted

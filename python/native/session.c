@@ -200,7 +200,8 @@ static PyObject *get_pid(PyObject *self, void *Py_UNUSED(closure))
 
 static PyObject *get_version(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyUnicode_FromString(zcb_session_version(((SessionObject *)self)->session));
+    const char *version = zcb_session_version(((SessionObject *)self)->session);
+    return PyUnicode_DecodeUTF8(version, (Py_ssize_t)strlen(version), "replace");
 }
 
 static PyObject *get_engine(PyObject *self, void *Py_UNUSED(closure))

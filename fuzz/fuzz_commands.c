@@ -1,0 +1,260 @@
+/* The agent, whose program says what it likes: commands, urgent requests, channels and nonsense. */
+#include <stdio.h>
+#include <string.h>
+
+#include "protocol.h"
+#include "vandal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define FRAME_BYTES ZCB_MIN_FRAME_BYTES
+#define WINDOW_BYTES ZCB_MIN_WINDOW_BYTES
+#define BRIDGES 4u
+
+struct world {
+    zcb_agent *agent;
+    plat_handle link;
+    plat_handle gone; /* stands for the program's end, so that no wait lasts */
+    zcb_channel *commands, *urgent;
+    struct vandal command_vandal, urgent_vandal;
+    struct input input;
+};
+
+static const zcb_wait at_once = {0};
+
+static void require_documented(zcb_error error)
+{
+    require(error >= ZCB_OK && error <= ZCB_ERR_WATCHED);
+    require(error != ZCB_ERR_SYSTEM && error != ZCB_ERR_FORKED && error != ZCB_ERR_INTERRUPTED);
+}
+
+/* ---------------------------------------------------------------- the agent's side */
+
+static void next_command(struct world *world)
+{
+    zcb_command command;
+    zcb_error error = zcb_agent_next(world->agent, &command, &at_once);
+    require_documented(error);
+    if (!error && command.text_bytes > 0)
+        free(memcpy(malloc(command.text_bytes), command.text, command.text_bytes));
+}
+
+static void listen_once(struct world *world)
+{
+    zcb_urgent request;
+    uint64_t id;
+    zcb_error error = zcb_agent_listen(world->agent, &request, &id, &at_once);
+    require_documented(error);
+    if (!error)
+        require(request == ZCB_URGENT_STOP || request == ZCB_URGENT_CLOSE_CHANNEL);
+}
+
+static zcb_text some_text(struct input *input)
+{
+    static const char text[FRAME_BYTES + WINDOW_BYTES];
+    return (zcb_text){text, (size_t)input_take(input, 3) % sizeof(text)};
+}
+
+static void complete(struct world *world)
+{
+    zcb_result result = {.id = 1, .status = ZCB_STATUS_DONE};
+    result.field[input_pick(&world->input, ZCB_FIELDS)] = some_text(&world->input);
+    require_documented(zcb_agent_complete(world->agent, &result, input_bit(&world->input)));
+}
+
+static void put_out(struct world *world)
+{
+    zcb_text fields[ZCB_FIELDS] = {some_text(&world->input)};
+    require_documented(zcb_agent_output(world->agent, 1, fields));
+}
+
+static void flush(struct world *world)
+{
+    zcb_agent_flush(world->agent);
+}
+
+static void use_channel(struct world *world)
+{
+    static unsigned char bytes[256];
+    zcb_channel *channel;
+    zcb_error error = zcb_agent_channel(world->agent, input_pick(&world->input, BRIDGES), &channel);
+    require_documented(error);
+    if (error)
+        return;
+    zcb_message message = {.kind = ZCB_KIND_BYTES, .bytes = sizeof(bytes)};
+    require_documented(zcb_send(channel, &message, bytes, &at_once));
+    error = zcb_receive_begin(channel, ZCB_WISH_COPY, &message, &at_once);
+    require_documented(error);
+    if (!error)
+        zcb_receive_drop(channel);
+    zcb_channel_free(channel);
+}
+
+static void find_channel(struct world *world)
+{
+    uint32_t number;
+    require_documented(zcb_agent_find_channel(world->agent, "x", &number));
+}
+
+static void forget_channel(struct world *world)
+{
+    zcb_agent_forget_channel(world->agent, input_pick(&world->input, BRIDGES));
+}
+
+/* ---------------------------------------------------------------- the program's side */
+
+static uint64_t spoilt(struct world *world, uint64_t value)
+{
+    return input_pick(&world->input, 8)
+               ? value
+               : vandal_value(&world->command_vandal, &world->input, value);
+}
+
+/* A command that is right but for some of its fields. */
+static void command(struct world *world)
+{
+    struct {
+        struct command_wire wire;
+        char text[32];
+    } payload = {.wire = {.op = (uint32_t)spoilt(world, 1 + input_pick(&world->input, 3)),
+                          .flags = (uint32_t)spoilt(world, 0),
+                          .channel = (uint32_t)spoilt(world, CHANNEL_BRIDGES),
+                          .depth = (uint32_t)spoilt(world, 2)}};
+    memset(payload.text, 'x', sizeof(payload.text));
+    uint64_t bytes =
+        spoilt(world, sizeof(payload.wire) + input_pick(&world->input, sizeof(payload.text)));
+    zcb_message message = {.kind = (uint32_t)spoilt(world, ZCB_KIND_CONTROL),
+                           .id = spoilt(world, 1),
+                           .bytes = bytes < sizeof(payload) ? bytes : sizeof(payload)};
+    vandal_send(&world->command_vandal, &message, &payload, 1 + input_pick(&world->input, 3));
+}
+
+static void urgent(struct world *world)
+{
+    const uint32_t requests[] = {ZCB_URGENT_STOP, ZCB_URGENT_CLOSE_CHANNEL, URGENT_PING,
+                                 URGENT_PONG, URGENT_ACCEPT};
+    zcb_message message = {.kind = ZCB_KIND_CONTROL,
+                           .flags = (uint32_t)spoilt(world, requests[input_pick(&world->input, 5)]),
+                           .id = spoilt(world, 1)};
+    vandal_send(&world->urgent_vandal, &message, NULL, 1);
+}
+
+static zcb_error hand_over(struct world *world, const zcb_channel *channel, uint32_t number)
+{
+    const struct region *region = channel->region;
+    struct link_record record = {.magic = LINK_MAGIC,
+                                 .version = PROTOCOL_VERSION,
+                                 .type = LINK_CHANNEL,
+                                 .number = number,
+                                 .frame_bytes = region->geometry.frame_bytes,
+                                 .window_bytes = region->geometry.window_bytes,
+                                 .label = "x"};
+    plat_handle handles[1 + BELLS] = {region->memory.handle};
+    memcpy(&handles[1], region->bells, sizeof(region->bells));
+    return plat_link_send(world->link, &record, sizeof(record), handles, 1 + BELLS);
+}
+
+/* The commands' memory once more, as a bridge's channel. */
+static void bridge(struct world *world)
+{
+    uint32_t number = input_pick(&world->input, BRIDGES);
+    (void)hand_over(world, input_bit(&world->input) ? world->commands : world->urgent, number);
+}
+
+static struct vandal *some_vandal(struct world *world)
+{
+    return input_bit(&world->input) ? &world->command_vandal : &world->urgent_vandal;
+}
+
+static void scribble(struct world *world)
+{
+    vandal_scribble(some_vandal(world), &world->input);
+}
+
+static void publish(struct world *world)
+{
+    vandal_publish(some_vandal(world), &world->input);
+}
+
+static void consume(struct world *world)
+{
+    vandal_consume(some_vandal(world), input_pick(&world->input, 4) != 0);
+}
+
+static void expect(struct world *world)
+{
+    vandal_expect(some_vandal(world), input_pick(&world->input, 3));
+}
+
+static void (*const steps[])(struct world *) = {
+    next_command, next_command, listen_once,    listen_once, complete, put_out, flush,
+    use_channel,  find_channel, forget_channel, command,     command,  urgent,  urgent,
+    bridge,       scribble,     publish,        consume,     expect,
+};
+
+/* ---------------------------------------------------------------- an agent in this process */
+
+static zcb_error open_channel(zcb_channel **channel)
+{
+    const zcb_channel_options options = {.frame_bytes = FRAME_BYTES, .window_bytes = WINDOW_BYTES};
+    return channel_open(&options, PLAT_NO_HANDLE, channel);
+}
+
+static zcb_error open_agent(struct world *world)
+{
+    plat_handle inherited;
+    char number[16];
+    struct link_record welcome = {
+        .magic = LINK_MAGIC, .version = PROTOCOL_VERSION, .type = LINK_WELCOME, .number = 120};
+    zcb_error error = plat_link_pair(&world->link, &inherited);
+    if (error)
+        return error;
+    snprintf(number, sizeof(number), "%d", (int)inherited);
+    setenv(ZCB_LINK_VARIABLE, number, 1);
+    error = plat_link_send(world->link, &welcome, sizeof(welcome), NULL, 0);
+    if (!error)
+        error = open_channel(&world->commands);
+    if (!error)
+        error = open_channel(&world->urgent);
+    if (!error)
+        error = hand_over(world, world->commands, CHANNEL_COMMANDS);
+    if (!error)
+        error = hand_over(world, world->urgent, CHANNEL_URGENT);
+    return error ? error : zcb_agent_open("7.5.0", &world->agent, NULL);
+}
+
+static void begin(struct world *world)
+{
+    *world = (struct world){.input = world->input};
+    if (open_agent(world) || plat_event_create(&world->gone))
+        abort();
+    plat_event_set(world->gone);
+    zcb_agent_commands(world->agent)->peer = world->gone;
+    vandal_init(&world->command_vandal, zcb_agent_commands(world->agent));
+    vandal_init(&world->urgent_vandal, world->urgent);
+    world->urgent_vandal.sends = 0; /* the opener's stream */
+}
+
+static void let_go(struct world *world)
+{
+    zcb_agent_free(world->agent);
+    zcb_channel_free(world->commands);
+    zcb_channel_free(world->urgent);
+    plat_close(world->gone);
+    plat_close(world->link);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct world world = {.input = {data, size}};
+    begin(&world);
+    while (world.input.left > 0) {
+        steps[input_pick(&world.input, sizeof(steps) / sizeof(*steps))](&world);
+        if (channel_state(zcb_agent_commands(world.agent)) && input_bit(&world.input)) {
+            let_go(&world); /* nothing goes on there any more */
+            begin(&world);
+        }
+    }
+    let_go(&world);
+    return 0;
+}
