@@ -121,8 +121,8 @@ models: setup-stress ## check the models of waits and blocks, and that the broke
 
 hardening: build build/c/build.ninja ## look at what the compiler and the linker made
 	meson compile -C build/c
-	scripts/check-hardening.sh $$(find $(VENV)/lib build/c/src build/c/examples -type f \
-		\( -name 'libzcb.so*' -o -name '_native*.so' -o -name 'example-*' \) -not -path '*.p/*')
+	scripts/check-hardening.sh $$(find $(VENV)/lib build/c/src build/c/tests/c -type f \
+		\( -name 'libzcb.so*' -o -name '_native*.so' -o -name fake_engine \) -not -path '*.p/*')
 
 fuzz: setup-stress ## fuzz every target, and a hostile process, for FUZZ_SECONDS=3600 each
 	fuzz/run.sh $(FUZZ_SECONDS)
