@@ -267,7 +267,8 @@ ZCB_API void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *
 /* Finds PowerShell 7.4 or later: `given` when not NULL; `pwsh` on PATH; the one that
  * `python -m virtualshell install-engine` installed; the NuGet package in the user's package folder.
  * Writes its absolute path (NUL-terminated) and where it was found ("given", "PATH", "installed",
- * "NuGet"; static). ZCB_ERR_NOT_FOUND, with the places that were looked at in why. */
+ * "NuGet"; static). ZCB_ERR_NOT_FOUND, with the places that were looked at in why; _NO_MEMORY, _NO_HANDLES, _SYSTEM when
+ * a place could not be looked at. */
 ZCB_API zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes,
                                   const char **origin, zcb_detail *why);
 

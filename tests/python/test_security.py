@@ -308,6 +308,14 @@ def test_an_engine_that_is_killed_leaves_no_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_who_wants_to_debug_an_engine_opens_its_doors(tmp_path: Path) -> None:
+    opened = {"POWERSHELL_DIAGNOSTICS_OPTOUT": "0", "DOTNET_EnableDiagnostics": "1"}
+    with Shell(environment={"TMPDIR": str(tmp_path), **opened}) as shell:
+        shell.run("1")
+        doors = " ".join(os.listdir(tmp_path))
+        assert "CoreFxPipe_PSHost" in doors and "dotnet-diagnostic" in doors
+
+
 def test_shared_memory_is_its_owners_alone_and_of_fixed_size(watched: Shell) -> None:
     with ZeroCopyBridge(watched) as bridge:
         bridge.send(b"data", "$x")
