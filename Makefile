@@ -101,7 +101,7 @@ tsan: build/tsan/build.ninja
 stress: models hardening faults-some stress-c fuzz-minute soak-minute stress-python ## the short form of all of it
 
 stress-c: build/c/build.ninja ## the C tests again and again, and 1,000 deaths of either side
-	$(MESON_TEST) build/c --suite c --repeat 5
+	$(MESON_TEST) build/c --suite c --repeat 3
 	$(CRASH)/engine_killed --runs 1000
 	$(CRASH)/program_killed --runs 1000
 	$(CRASH)/stopped

@@ -27,8 +27,8 @@ WAIT_S = 60
 NOTICE_S = 0.5  # from the kernel's word that the engine has ended; tests/crash is stricter
 END_S = 1.0  # from the kernel's word that Python has ended to the end of what it leaves
 FEW = 2
-KILLS_OF_THE_ENGINE = int(os.environ.get("ZCB_CRASHES", "60"))
-KILLS_OF_PYTHON = int(os.environ.get("ZCB_CRASHES", "30"))
+KILLS_OF_THE_ENGINE = int(os.environ.get("ZCB_CRASHES", "30"))
+KILLS_OF_PYTHON = int(os.environ.get("ZCB_CRASHES", "15"))
 PR_SET_CHILD_SUBREAPER = 36
 
 CHILD_OF_THE_ENGINE = "(Start-Process /bin/sleep -ArgumentList 600 -PassThru).Id"
