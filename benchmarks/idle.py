@@ -32,7 +32,7 @@ def measure_idle(effort: Effort) -> Figures:
                 bridge.send(b"x" * 1_000_000, "$x")
                 shell.run("$x.Length")
                 pids = {"bare engine": bare.pid, "engine": pid_of(shell), "Python": os.getpid()}
-                return watch(pids, effort.of(4, 20))
+                return watch(pids, effort.of(3, 20))
         finally:
             bare.kill()
 

@@ -26,7 +26,7 @@ def measure_processor(shell: Shell, limits: Limits, effort: Effort) -> Figures:
     copies: List[float] = []
     spent_in: DefaultDict[str, List[float]] = defaultdict(list)
     bridge = Bridge(shell)
-    for _ in range(effort.of(15, 40)):
+    for _ in range(effort.of(10, 40)):
         for way, action in (
             ("into", lambda: bridge.into(payload)),
             ("out", lambda: bridge.out(SIZE)),

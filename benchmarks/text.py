@@ -19,7 +19,7 @@ def measure_text(shell: Shell, effort: Effort) -> Figures:
     for name, (prepare, size) in TEXTS.items():
         shell.run(prepare, raise_on_error=True)
         whole, formatting = [], []
-        for _ in range(effort.of(5, 15) + 1):
+        for _ in range(effort.of(3, 15) + 1):
             whole.append(timed(partial(run_all, shell, size)))
             formatting.append(timed(lambda: shell.run("$text | Out-String | Out-Null")))
         figures[name] = {
