@@ -199,20 +199,6 @@ static zcb_error read_all(struct worker *worker, size_t bytes)
     return error;
 }
 
-static zcb_error do_from_engine(struct worker *worker)
-{
-    uint64_t id;
-    size_t bytes = random_bytes(worker);
-    zcb_error error = open_bridge(worker);
-    if (!error)
-        error = post_send(worker, bytes, &id);
-    if (!error)
-        error = begin_receive(worker, ZCB_WISH_COPY, bytes);
-    if (!error)
-        error = read_all(worker, bytes);
-    return error ? error : await_success(worker, id);
-}
-
 /* It was not overwritten while it was held. */
 static bool give_lease_back(struct worker *worker)
 {
@@ -243,7 +229,9 @@ static zcb_error take_lease(struct worker *worker, size_t bytes)
     return kept ? error : fault(worker, "a lease was overwritten");
 }
 
-static zcb_error do_leases(struct worker *worker)
+/* The engine sends, and `take` takes it in. */
+static zcb_error do_from_engine_by(struct worker *worker, zcb_wish wish,
+                                   zcb_error (*take)(struct worker *worker, size_t bytes))
 {
     uint64_t id;
     size_t bytes = random_bytes(worker);
@@ -251,10 +239,20 @@ static zcb_error do_leases(struct worker *worker)
     if (!error)
         error = post_send(worker, bytes, &id);
     if (!error)
-        error = begin_receive(worker, ZCB_WISH_LEASE, bytes);
+        error = begin_receive(worker, wish, bytes);
     if (!error)
-        error = take_lease(worker, bytes);
+        error = take(worker, bytes);
     return error ? error : await_success(worker, id);
+}
+
+static zcb_error do_from_engine(struct worker *worker)
+{
+    return do_from_engine_by(worker, ZCB_WISH_COPY, read_all);
+}
+
+static zcb_error do_leases(struct worker *worker)
+{
+    return do_from_engine_by(worker, ZCB_WISH_LEASE, take_lease);
 }
 
 static zcb_error do_receive_nothing(struct worker *worker)
