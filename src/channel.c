@@ -45,12 +45,25 @@ static zcb_error commit_controls(struct region *region)
     return error;
 }
 
+/* What this end reads without a descriptor that names it may be touched, whoever was to commit it. */
+static zcb_error ensure_controls(const struct region *region)
+{
+    const struct geometry *geometry = &region->geometry;
+    zcb_error error = plat_memory_ensure(&region->memory, 0, PLAT_PAGE_BYTES);
+    for (int i = 0; i < 2 && !error; i++)
+        error = plat_memory_ensure(&region->memory, (size_t)geometry->control_at[i],
+                                   (size_t)(geometry->data_at[i] - geometry->control_at[i]));
+    return error;
+}
+
 static zcb_error region_create(struct region *region)
 {
     zcb_error error = plat_memory_create((size_t)region->geometry.region_bytes, &region->memory);
     if (error)
         return error;
     error = commit_controls(region);
+    if (!error)
+        error = ensure_controls(region);
     for (int i = 0; i < BELLS && !error; i++)
         error = plat_event_create(&region->bells[i]);
     if (error)
@@ -214,6 +227,8 @@ zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t fr
     for (int i = 0; i < BELLS && !error; i++)
         if (!plat_is_event(bells[i]))
             error = ZCB_ERR_PROTOCOL;
+    if (!error)
+        error = ensure_controls(region);
     if (!error)
         error = check_header(region);
     if (!error)

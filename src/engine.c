@@ -228,6 +228,15 @@ static bool place(zcb_error error, const char *root, const char *below, char *fo
     return false;
 }
 
+/* Where its installers put it; ours is one of them. */
+static bool find_place(char *path)
+{
+    for (unsigned i = 0; plat_engine_place(i, path, PATH_BYTES) == ZCB_OK; i++)
+        if (plat_is_executable(path))
+            return true;
+    return false;
+}
+
 static zcb_error find_installed(char *path, const char **origin, zcb_detail *why)
 {
     char root[PATH_BYTES];
@@ -238,11 +247,16 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
     if (find_on_path("pwsh", path))
         return ZCB_OK;
     *origin = "installed";
+    if (find_place(path))
+        return ZCB_OK;
     error = plat_data_folder(root, sizeof(root));
     error = place(error, root, "virtualshell/engine", installed) ? engine_in_folder(installed, path)
                                                                  : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)
         return error;
+    *origin = "system";
+    if (plat_engine_of_system(path, PATH_BYTES) == ZCB_OK && plat_is_executable(path))
+        return ZCB_OK;
     *origin = "NuGet";
     error = plat_nuget_folder(root, sizeof(root));
     error = place(error, root, "powershell", packages)

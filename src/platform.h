@@ -63,6 +63,8 @@ typedef struct plat_memory {
     plat_handle handle;
     unsigned char *base; /* mapped read and write */
     size_t bytes;
+    _Atomic unsigned char
+        *known; /* Windows: which parts this process has seen committed; else NULL */
 } plat_memory;
 
 /* Alignment of offsets and sizes given to commit. */
@@ -78,6 +80,9 @@ void plat_memory_poke(plat_handle handle, size_t offset, uint32_t value);
 /* Makes sure that the pages of this range exist, so that touching them cannot fault:
  * ZCB_ERR_NO_MEMORY when they cannot be had. Idempotent; contents are kept. */
 zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes);
+/* Makes sure that touching this range cannot fault, whatever the process did that should have committed it. Nothing on
+ * POSIX, where a hole reads as zeroes. Errors as plat_memory_commit. */
+zcb_error plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes);
 /* Maps this range's existing pages ahead of their use, all at once. Only advice. */
 void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes);
 /* Closes the handle; the mapping stays. */
@@ -103,7 +108,7 @@ bool plat_is_event(plat_handle handle);
 typedef struct plat_signals plat_signals;
 #if defined(_WIN32)
 struct plat_signals {
-    int none;
+    plat_handle event; /* or PLAT_NO_HANDLE */
 };
 #else
 #include <signal.h>
@@ -112,13 +117,13 @@ struct plat_signals {
 };
 #endif
 /* Holds signals back for this thread, so that it can look whether one has come and then sleep without
- * missing the next: see plat_wait. Nothing where there are no signals. */
-void plat_signals_hold(plat_signals *held);
+ * missing the next: see plat_wait. On Windows `event` (zcb_wait.interrupt_event) stands for them. */
+void plat_signals_hold(plat_signals *held, void *event);
 void plat_signals_release(const plat_signals *held);
 
 #define PLAT_WAIT_MAX 8
 /* Sleeps until one of the handles (events, process handles, links; PLAT_NO_HANDLE entries are skipped) is
- * signalled, the deadline passes or, on POSIX, a signal is handled. *ready is the lowest index that is
+ * signalled, the deadline passes or, on POSIX, a signal is handled (Windows: `held` tells of one). *ready is the lowest index that is
  * signalled. ZCB_ERR_TIMEOUT; ZCB_ERR_INTERRUPTED; ZCB_ERR_SYSTEM. A link is signalled when it can be
  * received from or its other end is closed. */
 zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
@@ -135,6 +140,9 @@ zcb_error plat_process_open(int64_t pid, plat_handle *process);
 typedef struct plat_child {
     int64_t pid;
     plat_handle process; /* signalled when it has ended */
+    plat_handle
+        group; /* Windows: the job that it and all that it starts belong to, which end when this
+                            handle is closed; else PLAT_NO_HANDLE */
 } plat_child;
 
 typedef struct plat_spawn {
@@ -154,15 +162,21 @@ typedef struct plat_spawn {
  * inherited but what `spawn` names, default signal actions and an empty signal mask. ZCB_ERR_NOT_FOUND
  * when path is not there or can't be executed, or the directory isn't there (why says which). */
 zcb_error plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why);
-/* If it has ended: true, and its exit code, or the negative signal number that killed it; 255 when that is
- * not known because this program ignores SIGCHLD or reaped it already. Reaps it. Not thread-safe for one
- * child. */
+/* As plat_process_open, for the child or what it has started: `pid` is what a record on the link says.
+ * ZCB_ERR_PROTOCOL when the kernel knows it for another process (Windows; on POSIX the link itself has the kernel's
+ * word). */
+zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *process);
+/* If it has ended: true, and its exit code, which is negative when it did not exit by itself: POSIX, the signal
+ * that killed it; Windows, the exception that it crashed with. 255 when that is not known because this
+ * program ignores SIGCHLD or reaped it already. Reaps it. Not thread-safe for one child. */
 bool plat_process_ended(plat_child *child, int *exit_code);
+/* Says that in words: "exited with code 3", "was killed by signal 9", "crashed with 0xC0000005". */
+void plat_end_text(int exit_code, char *text, size_t bytes);
 /* Ends the process with `pid` (SIGKILL); `process` is its handle from plat_process_open. */
 void plat_process_kill(int64_t pid, plat_handle process);
-/* Hangs up (SIGHUP) on what is left of a session that plat_process_spawn made. */
-void plat_process_hang_up_group(int64_t pid);
-/* Ends this process at once, without clean-up, and hangs up on the rest of its own process group. */
+/* Hangs up (SIGHUP) on what is left of a session that plat_process_spawn made; on Windows ends its job. */
+void plat_process_hang_up_group(const plat_child *child);
+/* Ends this process at once, without clean-up, and on POSIX hangs up on the rest of its own process group. */
 void plat_end_this_process(int exit_code);
 
 /* ---- links: message sockets that also carry handles ---- */
@@ -175,12 +189,14 @@ zcb_error plat_link_pair(plat_handle *a, plat_handle *b);
 /* Takes the end that plat_process_spawn left, named by ZCB_LINK_VARIABLE, and removes that variable from
  * the environment. ZCB_ERR_NOT_FOUND when there is none or it is no link. */
 zcb_error plat_link_inherited(plat_handle *link);
-/* Sends one record with copies of handles; the caller keeps its own. Never waits: ZCB_ERR_TIMEOUT when the
- * link is full; ZCB_ERR_PEER_GONE when the other end is closed. */
+/* Sends one record with copies of handles; the caller keeps its own. On Windows only the first end of a pair
+ * can send handles. Never waits: ZCB_ERR_TIMEOUT when the link is full; ZCB_ERR_PEER_GONE when the other end is
+ * closed. */
 zcb_error plat_link_send(plat_handle link, const void *record, size_t bytes,
                          const plat_handle *handles, unsigned count);
 /* Receives one record of up to `capacity` bytes. The received handles are the caller's and are not
- * inherited by programs. *sender_pid (may be NULL) is the kernel's word on who sent it. Never waits:
+ * inherited by programs. *sender_pid (may be NULL) is who sent it: the kernel's word on POSIX, its own word on
+ * Windows (plat_child_open checks it). Never waits:
  * ZCB_ERR_TIMEOUT when there is none; ZCB_ERR_PEER_GONE when the other end is closed; ZCB_ERR_PROTOCOL for
  * a record or handles beyond what fits (handles are closed); ZCB_ERR_NO_HANDLES when they could not all be
  * had: then the record stays, and can be received once they can. */
@@ -202,6 +218,11 @@ void plat_file_forget(plat_handle file, uint64_t offset);
 /* This process's standard output (1) or error (2). */
 plat_handle plat_standard(int stream);
 
+/* ---- the environment ---- */
+
+/* True when this process has the variable. */
+bool plat_has_variable(const char *name);
+
 /* ---- finding the engine ---- */
 
 /* The absolute path of a program on PATH (`name` without extension), or ZCB_ERR_NOT_FOUND. */
@@ -216,8 +237,15 @@ zcb_error plat_data_folder(char *path, size_t path_bytes);
 zcb_error plat_nuget_folder(char *path, size_t path_bytes);
 /* The path of `given`, absolute: as it is, or below the current folder. Links are not followed. */
 zcb_error plat_absolute_path(const char *given, char *path, size_t path_bytes);
+/* The place, as an absolute path, where an installer of PowerShell puts the engine on this system: the first
+ * for place 0, and so on; "" for one that this system has not. NOT_FOUND behind the last. */
+zcb_error plat_engine_place(unsigned place, char *path, size_t path_bytes);
+/* The PowerShell that is part of the system (Windows PowerShell), or NOT_FOUND. */
+zcb_error plat_engine_of_system(char *path, size_t path_bytes);
+/* Arguments that an engine needs on this system alone; NULL-terminated. */
+const char *const *plat_engine_arguments(void);
 /* Where the engine's file lies below the folder "tools/net<version>" of an unpacked PowerShell package:
- * "any/unix/pwsh". Its last part is the engine's name everywhere. */
+ * "any/unix/pwsh", "any/win/pwsh.exe". Its last part is the engine's name everywhere. */
 const char *plat_engine_in_package(void);
 /* Calls `each` for every entry of a folder but "." and "..", in no order. NOT_FOUND when there is no such
  * folder that can be read. */

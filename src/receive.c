@@ -98,6 +98,15 @@ static bool descriptor_fits(const zcb_channel *channel, const struct descriptor 
     return d->block < BLOCKS && d->offset <= data_bytes && d->bytes <= data_bytes - d->offset;
 }
 
+/* Its sender has committed the memory. Should it not have, that must not be found out by a fault. */
+static bool part_is_there(const zcb_channel *channel, const struct descriptor *d)
+{
+    const struct region *region = channel->region;
+    uint64_t data_at = (uint64_t)(channel->rx.data - region->memory.base);
+    return d->bytes == 0 || plat_memory_ensure(&region->memory, (size_t)(data_at + d->offset),
+                                               (size_t)d->bytes) == ZCB_OK;
+}
+
 static bool first_makes_sense(const struct descriptor *d)
 {
     return (d->marks & MARK_FIRST) && !(d->marks & MARK_ABORT) && d->kind != 0 &&
@@ -127,7 +136,7 @@ static zcb_error take_descriptor(zcb_channel *channel)
     rx->tail++;
     atomic_store(&rx->control->tail, rx->tail); /* partner: consumer_waits, ring_room */
     tell_producer(rx);
-    if (!descriptor_fits(channel, &d))
+    if (!descriptor_fits(channel, &d) || !part_is_there(channel, &d))
         return channel_fail(channel);
     if (!now->active) {
         if (!first_makes_sense(&d))

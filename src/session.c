@@ -51,7 +51,7 @@ void session_end(zcb_session *session, const char *format, ...)
 void session_kill(zcb_session *session)
 {
     plat_process_kill(session->pid, session->process);
-    plat_process_hang_up_group(session->child.pid);
+    plat_process_hang_up_group(&session->child);
 }
 
 /* Reaps what was started, once, if it has ended. Who kills an engine means what it had started, too. */
@@ -61,7 +61,7 @@ static bool reap(zcb_session *session, int *code)
         return false;
     session->reaped = true;
     if (*code < 0)
-        plat_process_hang_up_group(session->child.pid);
+        plat_process_hang_up_group(&session->child);
     return true;
 }
 
@@ -81,12 +81,10 @@ void session_lose(zcb_session *session, zcb_error error)
         session_end(session, "%s", zcb_error_text(error));
     } else if (!exit_status(session, &code)) {
         session_end(session, "the engine (process %lld) has ended", (long long)session->pid);
-    } else if (code < 0) {
-        session_end(session, "the engine (process %lld) was killed by signal %d",
-                    (long long)session->pid, -code);
     } else {
-        session_end(session, "the engine (process %lld) exited with code %d",
-                    (long long)session->pid, code);
+        char end[64];
+        plat_end_text(code, end, sizeof(end));
+        session_end(session, "the engine (process %lld) %s", (long long)session->pid, end);
     }
 }
 
@@ -192,6 +190,7 @@ void session_release(zcb_session *session)
     if (session->process != session->child.process)
         plat_close(session->process);
     plat_close(session->child.process);
+    plat_close(session->child.group);
     plat_close(session->link);
     waiter_destroy(&session->reader);
     turn_destroy(&session->submit_turn);

@@ -4,6 +4,7 @@
 #define ZCB_SESSION_H
 
 #include "channel.h"
+#include "error.h"
 #include "protocol.h"
 
 /* A result with the memory behind it. */
@@ -101,8 +102,8 @@ void session_release(zcb_session *session);
 /* ZCB_ERR_FORKED, or ZCB_OK. */
 zcb_error session_owned(const zcb_session *session);
 /* Under the lock: the session is over, all that is pending is done. `format` is the reason. */
-void session_end(zcb_session *session, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+PRINTF_LIKE(2, 3)
+void session_end(zcb_session *session, const char *format, ...);
 /* Under the lock: as session_end, for an error that a wait on the engine gave. */
 void session_lose(zcb_session *session, zcb_error error);
 /* Under the lock: the engine has ended. Takes in what it said before; a thread that reads does that itself. */

@@ -1,4 +1,5 @@
 /* Starting an engine: what it inherits, and the handshake. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 #define DEFAULT_GRACE_MS 5000
 #define DEFAULT_WIDTH 120
 #define PATH_BYTES 4096
+/* Windows PowerShell is taken at 5.1, its last version. */
+#define DESKTOP_MAJOR 5
+#define DESKTOP_MINOR 1
 #define OLDEST_MAJOR 7
 #define OLDEST_MINOR 4
 #define EXIT_WAIT_MS 10000
@@ -16,14 +20,14 @@
 /* The module's path comes by this variable, never as part of a script's text. */
 #define MODULE_VARIABLE "ZCB_MODULE"
 #define MODULE_FILE "ZeroCopyBridge.dll"
-static const char *const agent_arguments[] = {
-    "-NoLogo",
-    "-NoProfile",
-    "-NonInteractive",
+#define DESKTOP_FOLDER "desktop/" /* below the module's folder: its build for Windows PowerShell */
+static const char *const first_arguments[] = {"-NoLogo", "-NoProfile", "-NonInteractive", NULL};
+static const char *const last_arguments[] = {
     "-Command",
     "Import-Module -Name ([WildcardPattern]::Escape($env:" MODULE_VARIABLE
     ")) -ErrorAction Stop; Start-ZeroCopyAgent",
     NULL};
+#define MOST_ARGUMENTS 16
 
 /* What is told to the engine's runtime, unless the user has set it. The agent takes them out of its
  * environment again, by the list in TUNING_VARIABLE, before any command runs. */
@@ -55,6 +59,26 @@ struct starting {
 
 /* ---------------------------------------------------------------- what to start */
 
+/* Windows PowerShell: powershell.exe, while PowerShell itself is pwsh. */
+static bool is_desktop(const char *engine)
+{
+    static const char name[] = "powershell.exe";
+    size_t bytes = strlen(engine), name_bytes = sizeof(name) - 1;
+    if (bytes < name_bytes)
+        return false;
+    for (size_t i = 0; i < name_bytes; i++)
+        if (tolower((unsigned char)engine[bytes - name_bytes + i]) != name[i])
+            return false;
+    return bytes == name_bytes || strchr("/\\", engine[bytes - name_bytes - 1]);
+}
+
+static bool is_module_at(struct starting *start, const char *folder, const char *below)
+{
+    snprintf(start->module, sizeof(start->module), "%s/%s%s" MODULE_FILE, folder, below,
+             is_desktop(start->engine) ? DESKTOP_FOLDER : "");
+    return plat_is_file(start->module);
+}
+
 static zcb_error find_module(struct starting *start)
 {
     if (start->options->module) {
@@ -71,16 +95,12 @@ static zcb_error find_module(struct starting *start)
         error_detail(start->why, "the folder of libzcb is unknown: name the module");
         return error;
     }
-    snprintf(start->module, sizeof(start->module), "%s/" MODULE_FILE, folder);
-    if (plat_is_file(start->module))
-        return ZCB_OK;
-    snprintf(start->module, sizeof(start->module), "%s/zcb/powershell/" MODULE_FILE, folder);
-    if (plat_is_file(start->module))
+    if (is_module_at(start, folder, "") || is_module_at(start, folder, "zcb/powershell/"))
         return ZCB_OK;
     error_detail(start->why,
-                 MODULE_FILE " is neither in %s nor in zcb/powershell below it: name it in "
-                             "zcb_session_options.module",
-                 folder);
+                 "%s" MODULE_FILE " is neither in %s nor in zcb/powershell below it: name it in "
+                 "zcb_session_options.module",
+                 is_desktop(start->engine) ? DESKTOP_FOLDER : "", folder);
     return ZCB_ERR_NOT_FOUND;
 }
 
@@ -94,7 +114,7 @@ static bool is_set_already(const struct starting *start, const char *variable)
             return true;
     char name[64];
     snprintf(name, sizeof(name), "%.*s", (int)length, variable);
-    return getenv(name) != NULL;
+    return plat_has_variable(name);
 }
 
 /* Adds the tunings, and the list of their names for the agent; returns how many variables that made. */
@@ -134,13 +154,27 @@ static const char **make_environment(struct starting *start)
     return environment;
 }
 
+/* Fills `arguments`, of MOST_ARGUMENTS. */
+static void gather_arguments(const char **arguments)
+{
+    const char *const *const lists[] = {first_arguments, plat_engine_arguments(), last_arguments};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+        for (const char *const *argument = lists[i]; *argument; argument++)
+            if (count < MOST_ARGUMENTS - 1)
+                arguments[count++] = *argument;
+    arguments[count] = NULL;
+}
+
 static zcb_error spawn(struct starting *start)
 {
+    const char *arguments[MOST_ARGUMENTS];
     const char **environment = make_environment(start);
     if (!environment)
         return ZCB_ERR_NO_MEMORY;
+    gather_arguments(arguments);
     plat_spawn spawn = {.path = start->engine,
-                        .arguments = agent_arguments,
+                        .arguments = arguments,
                         .environment = environment,
                         .working_directory = start->options->working_directory,
                         .link = start->engine_link,
@@ -217,9 +251,10 @@ static void append_output(struct starting *start, plat_handle file)
 static zcb_error ended_early(struct starting *start)
 {
     int code = 0;
+    char end[64];
     start->session->reaped = plat_process_ended(&start->session->child, &code);
-    error_detail(start->why, "%s ended with %s %d before it answered. It wrote: ", start->engine,
-                 code < 0 ? "signal" : "exit code", code < 0 ? -code : code);
+    plat_end_text(code, end, sizeof(end));
+    error_detail(start->why, "%s %s before it answered. It wrote: ", start->engine, end);
     append_output(start, start->err);
     append_output(start, start->out);
     return ZCB_ERR_START;
@@ -230,7 +265,8 @@ static bool new_enough(const char *version)
     int major = 0, minor = 0;
     if (sscanf(version, "%d.%d", &major, &minor) != 2)
         return false;
-    return major > OLDEST_MAJOR || (major == OLDEST_MAJOR && minor >= OLDEST_MINOR);
+    return major > OLDEST_MAJOR || (major == OLDEST_MAJOR && minor >= OLDEST_MINOR) ||
+           (major == DESKTOP_MAJOR && minor >= DESKTOP_MINOR);
 }
 
 static zcb_error take_hello(struct starting *start, const struct link_record *hello,
@@ -246,16 +282,21 @@ static zcb_error take_hello(struct starting *start, const struct link_record *he
     if (hello->version != PROTOCOL_VERSION || !new_enough(session->version)) {
         error_detail(
             start->why,
-            "%s is PowerShell %s (protocol %u); this library needs %d.%d or later (protocol %u)",
+            "%s is PowerShell %s (protocol %u); this library needs %d.%d or later, or Windows "
+            "PowerShell %d.%d (protocol %u)",
             start->engine, session->version, hello->version, OLDEST_MAJOR, OLDEST_MINOR,
-            PROTOCOL_VERSION);
+            DESKTOP_MAJOR, DESKTOP_MINOR, PROTOCOL_VERSION);
         return ZCB_ERR_VERSION;
     }
     session->pid = hello->pid;
     session->process = session->child.process;
     if (hello->pid == session->child.pid)
         return ZCB_OK;
-    return plat_process_open(hello->pid, &session->process);
+    zcb_error error = plat_child_open(&session->child, hello->pid, &session->process);
+    if (error == ZCB_ERR_PROTOCOL)
+        error_detail(start->why, "the engine's hello names process %lld, which it did not start",
+                     (long long)hello->pid);
+    return error;
 }
 
 static zcb_error wait_for_answer(struct starting *start)
@@ -303,7 +344,8 @@ static zcb_error session_allocate(const zcb_session_options *options, const char
     atomic_init(&session->references, 1);
     session->grace_ms = options->grace_ms ? options->grace_ms : DEFAULT_GRACE_MS;
     session->next_deadline = ZCB_NEVER;
-    session->link = session->process = session->child.process = PLAT_NO_HANDLE;
+    session->link = session->process = PLAT_NO_HANDLE;
+    session->child.process = session->child.group = PLAT_NO_HANDLE;
     turn_init(&session->submit_turn);
     turn_init(&session->ping_turn);
     plat_mutex_init(&session->lock);
@@ -320,7 +362,7 @@ static void give_up(struct starting *start)
         unsigned ready;
         plat_process_kill(session->child.pid, session->child.process);
         (void)plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
-        plat_process_hang_up_group(session->child.pid);
+        plat_process_hang_up_group(&session->child);
         (void)plat_process_ended(&session->child, &code);
     }
     if (session->process == PLAT_NO_HANDLE)

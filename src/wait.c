@@ -148,7 +148,7 @@ static zcb_error sleep_or_signal(const plat_handle *handles, unsigned count, con
         return error == ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
     }
     plat_signals held;
-    plat_signals_hold(&held);
+    plat_signals_hold(&held, wait->interrupt_event);
     bool stop = wait->interrupted(wait->arg) != 0;
     error = stop ? ZCB_ERR_INTERRUPTED
                  : plat_wait_held(handles, count, wait_deadline(wait), &held, which);

@@ -38,8 +38,13 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32)
+/* On Windows a program that links the static library defines ZCB_STATIC. */
+#if defined(_WIN32) && defined(ZCB_BUILDING)
 #define ZCB_API __declspec(dllexport)
+#elif defined(_WIN32) && defined(ZCB_STATIC)
+#define ZCB_API
+#elif defined(_WIN32)
+#define ZCB_API __declspec(dllimport)
 #elif defined(__GNUC__)
 #define ZCB_API __attribute__((visibility("default")))
 #else
@@ -123,6 +128,9 @@ typedef struct zcb_wait {
     /* May be NULL. The call ends with ZCB_ERR_WATCHED when it would have to wait, or go on copying for
      * long, and something is to be received on this channel: for a thread that serves both. */
     zcb_channel *watch;
+    /* Windows, where no signal interrupts a wait: the HANDLE of an event that is set when `interrupted` is to
+     * be asked, which resets it. NULL where there is none, and on other systems. */
+    void *interrupt_event;
 } zcb_wait;
 
 /* Nanoseconds of a monotonic clock. */
@@ -264,10 +272,10 @@ ZCB_API void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *
 
 /* ---------------------------------------------------------------- engine */
 
-/* Finds PowerShell 7.4 or later: `given` when not NULL; `pwsh` on PATH; the one that
- * `python -m virtualshell install-engine` installed; the NuGet package in the user's package folder.
+/* Finds PowerShell 7.4 or later: `given` when not NULL; `pwsh` on PATH; where an installer puts it on Windows, or
+ * `python -m virtualshell install-engine`; Windows PowerShell 5.1; the NuGet package in the user's package folder.
  * Writes its absolute path (NUL-terminated) and where it was found ("given", "PATH", "installed",
- * "NuGet"; static). ZCB_ERR_NOT_FOUND, with the places that were looked at in why; _NO_MEMORY, _NO_HANDLES, _SYSTEM when
+ * "system", "NuGet"; static). ZCB_ERR_NOT_FOUND, with the places that were looked at in why; _NO_MEMORY, _NO_HANDLES, _SYSTEM when
  * a place could not be looked at. */
 ZCB_API zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes,
                                   const char **origin, zcb_detail *why);

@@ -1264,7 +1264,7 @@ static void hanging_up_ends_what_a_program_left_behind(void **state)
     assert_int_equal(plat_process_open(atoi(text), &left), ZCB_OK);
     assert_int_equal(finish(&program), 0);
     assert_int_equal(plat_wait(&left, 1, 0, &ready), ZCB_ERR_TIMEOUT);
-    plat_process_hang_up_group(pid);
+    plat_process_hang_up_group(&(plat_child){.pid = pid});
     assert_int_equal(plat_wait(&left, 1, soon(), &ready), ZCB_OK);
     plat_close(left);
 }

@@ -98,7 +98,7 @@ static void assert_start_fails(const char *how, zcb_error expected, const char *
 static void a_start_that_fails_says_why_and_leaves_nothing(void **state)
 {
     (void)state;
-    assert_start_fails("die", ZCB_ERR_START, "exit code 7");
+    assert_start_fails("die", ZCB_ERR_START, "exited with code 7");
     assert_start_fails("die", ZCB_ERR_START, "it hurts");
     assert_start_fails("killed", ZCB_ERR_START, "signal 9");
     assert_start_fails("mute", ZCB_ERR_TIMEOUT, "did not answer in time");

@@ -148,6 +148,14 @@ zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t by
     return ZCB_OK;
 }
 
+zcb_error plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    (void)memory;
+    (void)offset;
+    (void)bytes;
+    return ZCB_OK;
+}
+
 void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
 {
     if (is_range(memory, offset, bytes) && bytes > 0)

@@ -1,5 +1,7 @@
 #include "posix.h"
 
+#include "error.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 3, 4))) static zcb_error print_path(char *path, size_t path_bytes,
-                                                                  const char *format, ...)
+PRINTF_LIKE(3, 4)
+static zcb_error print_path(char *path, size_t path_bytes, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -97,6 +99,33 @@ zcb_error plat_nuget_folder(char *path, size_t path_bytes)
     if (folder != NULL)
         return print_path(path, path_bytes, "%s", folder);
     return path_at_home(".nuget/packages", path, path_bytes);
+}
+
+bool plat_has_variable(const char *name)
+{
+    return getenv(name) != NULL;
+}
+
+zcb_error plat_engine_place(unsigned place, char *path, size_t path_bytes)
+{
+    /* Each installer puts a link on PATH. */
+    (void)place;
+    (void)path;
+    (void)path_bytes;
+    return ZCB_ERR_NOT_FOUND;
+}
+
+zcb_error plat_engine_of_system(char *path, size_t path_bytes)
+{
+    (void)path;
+    (void)path_bytes;
+    return ZCB_ERR_NOT_FOUND;
+}
+
+const char *const *plat_engine_arguments(void)
+{
+    static const char *const none[] = {NULL};
+    return none;
 }
 
 const char *plat_engine_in_package(void)

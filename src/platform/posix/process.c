@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +43,12 @@ zcb_error plat_process_open(int64_t pid, plat_handle *process)
     return ZCB_OK;
 }
 
+zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *process)
+{
+    (void)child;
+    return plat_process_open(pid, process);
+}
+
 static bool is_signalled(plat_handle process)
 {
     struct pollfd polled = {.fd = (int)process, .events = POLLIN};
@@ -68,16 +75,24 @@ bool plat_process_ended(plat_child *child, int *exit_code)
     return true;
 }
 
+void plat_end_text(int exit_code, char *text, size_t bytes)
+{
+    if (exit_code < 0)
+        snprintf(text, bytes, "was killed by signal %d", -exit_code);
+    else
+        snprintf(text, bytes, "exited with code %d", exit_code);
+}
+
 void plat_process_kill(int64_t pid, plat_handle process)
 {
     (void)pid; /* may be another process by now; the handle cannot */
     syscall(SYS_pidfd_send_signal, (int)process, SIGKILL, NULL, 0);
 }
 
-void plat_process_hang_up_group(int64_t pid)
+void plat_process_hang_up_group(const plat_child *child)
 {
-    if (pid > 1 && pid <= INT_MAX)
-        kill((pid_t)-pid, SIGHUP);
+    if (child->pid > 1 && child->pid <= INT_MAX)
+        kill((pid_t)-child->pid, SIGHUP);
 }
 
 void plat_end_this_process(int exit_code)

@@ -270,7 +270,7 @@ static int adopt(pid_t pid, plat_child *child)
         reap(pid);
         return number;
     }
-    *child = (plat_child){.pid = pid, .process = process};
+    *child = (plat_child){.pid = pid, .process = process, .group = PLAT_NO_HANDLE};
     return 0;
 }
 

@@ -28,8 +28,9 @@ static zcb_error lowest_ready(const struct pollfd *polled, unsigned count, unsig
     return ZCB_ERR_TIMEOUT;
 }
 
-void plat_signals_hold(plat_signals *held)
+void plat_signals_hold(plat_signals *held, void *event)
 {
+    (void)event;
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &held->before);

@@ -1,0 +1,38 @@
+#include "windows.h"
+
+#include <winternl.h>
+
+zcb_error plat_event_create(plat_handle *event)
+{
+    HANDLE made = CreateEventW(NULL, TRUE, FALSE, NULL);
+    if (made == NULL)
+        return windows_error(GetLastError());
+    *event = (plat_handle)made;
+    return ZCB_OK;
+}
+
+void plat_event_set(plat_handle event)
+{
+    SetEvent(windows_handle(event));
+}
+
+void plat_event_clear(plat_handle event)
+{
+    ResetEvent(windows_handle(event));
+}
+
+bool plat_is_event(plat_handle handle)
+{
+    static const wchar_t event[] = L"Event";
+    /* PUBLIC_OBJECT_TYPE_INFORMATION: the name, and behind it its characters. */
+    union {
+        UNICODE_STRING name;
+        unsigned char bytes[1024];
+    } type;
+    ULONG used;
+    if (NtQueryObject(windows_handle(handle), ObjectTypeInformation, &type, sizeof(type), &used) <
+        0)
+        return false;
+    return type.name.Length == sizeof(event) - sizeof(wchar_t) &&
+           memcmp(type.name.Buffer, event, type.name.Length) == 0;
+}

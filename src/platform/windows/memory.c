@@ -1,0 +1,166 @@
+#include "windows.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <winternl.h>
+
+/* What is committed at a time, and noted as known. */
+#define UNIT_BYTES ((size_t)65536)
+
+/* winternl.h has it not. */
+typedef struct section_information {
+    void *base;
+    ULONG attributes;
+    LARGE_INTEGER bytes;
+} section_information;
+NTSTATUS NTAPI NtQuerySection(HANDLE section, int what, void *information, SIZE_T bytes,
+                              SIZE_T *used);
+#define SECTION_BASIC_INFORMATION 0
+
+static bool is_size(size_t bytes)
+{
+    return bytes > 0 && bytes % PLAT_PAGE_BYTES == 0 && bytes <= (size_t)INT64_MAX;
+}
+
+static bool is_range(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    return offset % PLAT_PAGE_BYTES == 0 && bytes % PLAT_PAGE_BYTES == 0 &&
+           offset <= memory->bytes && bytes <= memory->bytes - offset;
+}
+
+/* The memory's handle is not owned on failure. */
+static zcb_error map(HANDLE section, size_t bytes, plat_memory *memory)
+{
+    size_t units = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    _Atomic unsigned char *known = calloc(units, sizeof(*known));
+    if (known == NULL)
+        return ZCB_ERR_NO_MEMORY;
+    void *base = MapViewOfFile(section, FILE_MAP_READ | FILE_MAP_WRITE, 0, 0, bytes);
+    if (base == NULL) {
+        DWORD number = GetLastError();
+        free((void *)known);
+        return number == ERROR_ACCESS_DENIED ? ZCB_ERR_PROTOCOL : windows_error(number);
+    }
+    *memory =
+        (plat_memory){.handle = (plat_handle)section, .base = base, .bytes = bytes, .known = known};
+    return ZCB_OK;
+}
+
+zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
+{
+    if (!is_size(bytes))
+        return ZCB_ERR_INVALID;
+    HANDLE section =
+        CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE,
+                           (DWORD)((uint64_t)bytes >> 32), (DWORD)(bytes & UINT32_MAX), NULL);
+    if (section == NULL)
+        return windows_error(GetLastError());
+    zcb_error error = map(section, bytes, memory);
+    if (error != ZCB_OK)
+        CloseHandle(section);
+    return error;
+}
+
+/* Memory of the page file, whose size nobody can change: no file behind it could fail to be read. */
+static bool is_section(HANDLE section, size_t bytes)
+{
+    section_information information = {0};
+    return NtQuerySection(section, SECTION_BASIC_INFORMATION, &information, sizeof(information),
+                          NULL) >= 0 &&
+           information.bytes.QuadPart == (LONGLONG)bytes &&
+           (information.attributes & (SEC_FILE | SEC_IMAGE)) == 0 &&
+           (information.attributes & (SEC_RESERVE | SEC_COMMIT)) != 0;
+}
+
+zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory)
+{
+    if (!is_size(bytes) || !is_section(windows_handle(handle), bytes))
+        return ZCB_ERR_PROTOCOL;
+    return map(windows_handle(handle), bytes, memory);
+}
+
+void plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
+{
+    size_t lead = offset % UNIT_BYTES;
+    uint64_t from = offset - lead;
+    unsigned char *view = MapViewOfFile(windows_handle(handle), FILE_MAP_WRITE, (DWORD)(from >> 32),
+                                        (DWORD)(from & UINT32_MAX), lead + sizeof(value));
+    if (view == NULL)
+        return;
+    if (VirtualAlloc(view + lead, sizeof(value), MEM_COMMIT, PAGE_READWRITE) != NULL)
+        memcpy(view + lead, &value, sizeof(value));
+    UnmapViewOfFile(view);
+}
+
+/* Commits whole units that this process has not seen committed. A unit that was is left as it is. */
+static zcb_error commit_units(const plat_memory *memory, size_t first, size_t end)
+{
+    size_t from = first * UNIT_BYTES;
+    size_t to = end * UNIT_BYTES < memory->bytes ? end * UNIT_BYTES : memory->bytes;
+    if (VirtualAlloc(memory->base + from, to - from, MEM_COMMIT, PAGE_READWRITE) == NULL)
+        return windows_error(GetLastError());
+    for (size_t unit = first; unit < end; unit++)
+        atomic_store_explicit(&memory->known[unit], 1, memory_order_relaxed);
+    return ZCB_OK;
+}
+
+static bool is_known(const plat_memory *memory, size_t unit)
+{
+    return atomic_load_explicit(&memory->known[unit], memory_order_relaxed) != 0;
+}
+
+zcb_error plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    if (offset > memory->bytes || bytes > memory->bytes - offset)
+        return ZCB_ERR_INVALID;
+    size_t unit = offset / UNIT_BYTES;
+    size_t end = (offset + bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    while (unit < end) {
+        size_t first = unit;
+        while (unit < end && !is_known(memory, unit))
+            unit++;
+        zcb_error error = unit > first ? commit_units(memory, first, unit) : ZCB_OK;
+        if (error != ZCB_OK)
+            return error;
+        while (unit < end && is_known(memory, unit))
+            unit++;
+    }
+    return ZCB_OK;
+}
+
+zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    return is_range(memory, offset, bytes) ? plat_memory_ensure(memory, offset, bytes)
+                                           : ZCB_ERR_INVALID;
+}
+
+void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
+{
+    /* The system has no call that does it: PrefetchVirtualMemory reads pages in, and these are new. */
+    (void)memory;
+    (void)offset;
+    (void)bytes;
+}
+
+void plat_memory_release_handle(plat_memory *memory)
+{
+    plat_close(memory->handle);
+    memory->handle = PLAT_NO_HANDLE;
+}
+
+void plat_memory_unmap(plat_memory *memory)
+{
+    if (memory->base != NULL)
+        UnmapViewOfFile(memory->base);
+    free((void *)memory->known);
+    memory->base = NULL;
+    memory->known = NULL;
+    memory->bytes = 0;
+}
+
+void plat_advise_huge(void *memory, size_t bytes)
+{
+    /* Large pages take a privilege that users do not have, and are not pageable. */
+    (void)memory;
+    (void)bytes;
+}

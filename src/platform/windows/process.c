@@ -1,0 +1,90 @@
+#include "windows.h"
+
+#include <stdio.h>
+
+/* Of a process that this library ends; the same that a debugger gives what it ends (DBG_TERMINATE_PROCESS). */
+#define EXIT_CODE_KILLED 0x40010004u
+#define EXIT_CODE_UNKNOWN 255
+#define RIGHTS (SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_TERMINATE)
+
+int64_t plat_getpid(void)
+{
+    return GetCurrentProcessId();
+}
+
+static bool is_signalled(HANDLE process)
+{
+    return WaitForSingleObject(process, 0) == WAIT_OBJECT_0;
+}
+
+zcb_error plat_process_open(int64_t pid, plat_handle *process)
+{
+    if (pid <= 0 || pid > UINT32_MAX)
+        return ZCB_ERR_PEER_GONE;
+    HANDLE opened = OpenProcess(RIGHTS, FALSE, (DWORD)pid);
+    if (opened == NULL)
+        return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE
+                                                         : windows_error(GetLastError());
+    /* It has ended, and somebody has a handle yet. OpenProcess rounds ids down to the next multiple of 4. */
+    if (is_signalled(opened) || GetProcessId(opened) != (DWORD)pid) {
+        CloseHandle(opened);
+        return ZCB_ERR_PEER_GONE;
+    }
+    *process = (plat_handle)opened;
+    return ZCB_OK;
+}
+
+zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *process)
+{
+    plat_handle opened;
+    BOOL belongs = FALSE;
+    zcb_error error = plat_process_open(pid, &opened);
+    if (error != ZCB_OK)
+        return error;
+    if (!IsProcessInJob(windows_handle(opened), windows_handle(child->group), &belongs))
+        error = windows_error(GetLastError());
+    else if (!belongs)
+        error = ZCB_ERR_PROTOCOL;
+    if (error != ZCB_OK)
+        plat_close(opened);
+    else
+        *process = opened;
+    return error;
+}
+
+bool plat_process_ended(plat_child *child, int *exit_code)
+{
+    HANDLE process = windows_handle(child->process);
+    DWORD code;
+    if (!is_signalled(process))
+        return false;
+    *exit_code = GetExitCodeProcess(process, &code) ? (int)code : EXIT_CODE_UNKNOWN;
+    return true;
+}
+
+void plat_end_text(int exit_code, char *text, size_t bytes)
+{
+    if (exit_code < 0)
+        snprintf(text, bytes, "crashed with 0x%08X", (unsigned)exit_code);
+    else if ((unsigned)exit_code == EXIT_CODE_KILLED)
+        snprintf(text, bytes, "was ended");
+    else
+        snprintf(text, bytes, "exited with code %d", exit_code);
+}
+
+void plat_process_kill(int64_t pid, plat_handle process)
+{
+    (void)pid; /* may be another process by now; the handle cannot */
+    TerminateProcess(windows_handle(process), EXIT_CODE_KILLED);
+}
+
+void plat_process_hang_up_group(const plat_child *child)
+{
+    if (child->group != PLAT_NO_HANDLE)
+        TerminateJobObject(windows_handle(child->group), EXIT_CODE_KILLED);
+}
+
+void plat_end_this_process(int exit_code)
+{
+    TerminateProcess(GetCurrentProcess(), (UINT)exit_code);
+}
