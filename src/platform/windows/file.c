@@ -66,8 +66,7 @@ void plat_file_forget(plat_handle file, uint64_t offset)
     if (offset > INT64_MAX)
         return;
     /* The file's own handles cannot write but at its end. */
-    HANDLE writer =
-        ReOpenFile(windows_handle(file), FILE_WRITE_DATA, SHARE, FILE_FLAG_DELETE_ON_CLOSE);
+    HANDLE writer = ReOpenFile(windows_handle(file), FILE_WRITE_DATA, SHARE, 0);
     if (writer == INVALID_HANDLE_VALUE)
         return;
     DWORD used;

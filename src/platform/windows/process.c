@@ -17,11 +17,11 @@ static bool is_signalled(HANDLE process)
     return WaitForSingleObject(process, 0) == WAIT_OBJECT_0;
 }
 
-zcb_error plat_process_open(int64_t pid, plat_handle *process)
+static zcb_error open_process(int64_t pid, DWORD rights, plat_handle *process)
 {
     if (pid <= 0 || pid > UINT32_MAX)
         return ZCB_ERR_PEER_GONE;
-    HANDLE opened = OpenProcess(RIGHTS, FALSE, (DWORD)pid);
+    HANDLE opened = OpenProcess(rights, FALSE, (DWORD)pid);
     if (opened == NULL)
         return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE
                                                          : windows_error(GetLastError());
@@ -34,11 +34,16 @@ zcb_error plat_process_open(int64_t pid, plat_handle *process)
     return ZCB_OK;
 }
 
+zcb_error plat_process_open(int64_t pid, plat_handle *process)
+{
+    return open_process(pid, RIGHTS, process);
+}
+
 zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *process)
 {
-    plat_handle opened;
+    plat_handle opened = PLAT_NO_HANDLE;
     BOOL belongs = FALSE;
-    zcb_error error = plat_process_open(pid, &opened);
+    zcb_error error = open_process(pid, RIGHTS | PROCESS_QUERY_INFORMATION, &opened);
     if (error != ZCB_OK)
         return error;
     if (!IsProcessInJob(windows_handle(opened), windows_handle(child->group), &belongs))

@@ -340,8 +340,8 @@ static DWORD start(struct launch *launch, plat_child *child)
                                               .hStdError = launch->inherited[AS_ERROR]},
                               .lpAttributeList = launch->attributes};
     /* A console of its own that nobody sees: Ctrl-C in this program's console is not meant for it. */
-    DWORD flags = CREATE_NO_WINDOW | CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED |
-                  CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT;
+    DWORD flags = CREATE_NO_WINDOW | CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT |
+                  EXTENDED_STARTUPINFO_PRESENT;
     PROCESS_INFORMATION process;
     if (!CreateProcessW(launch->path, launch->command_line, NULL, NULL, TRUE, flags,
                         launch->environment, launch->directory, &startup.StartupInfo, &process))

@@ -18,6 +18,7 @@ internal unsafe struct ZcbWait
     public delegate* unmanaged<void*, int> Interrupted;
     public void* Argument;
     public nint Watch;
+    public nint InterruptEvent;
 
     /// <summary>A wait that ends at once.</summary>
     public static readonly ZcbWait Never;
