@@ -16,6 +16,8 @@ MESON_FLAGS := -Dpython=disabled -Dpowershell=disabled -Dtests=enabled
 MINUTES ?= 10
 FUZZ_SECONDS ?= 3600
 CRASH := build/c/tests/crash
+WINDOWS := scripts/windows
+MODULE := build/wheel/powershell/ZeroCopyBridge.dll
 
 SOURCES := $(shell find include src python powershell scripts/publish-module.sh meson.build \
 	meson_options.txt pyproject.toml -type f -not -path '*/__pycache__/*' -not -name '*.md')
@@ -25,9 +27,10 @@ CSPROJ := powershell/src/ZeroCopyBridge/ZeroCopyBridge.csproj
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-lint setup-bench build demo test test-c test-python test-powershell examples \
+.PHONY: help setup setup-lint setup-bench build demo test test-c test-endtoend test-python test-powershell examples \
 	bench bench-quick bench-build format lint check sanitize asan tsan stress stress-c stress-python \
-	faults faults-some models hardening fuzz fuzz-minute soak soak-minute setup-stress wheel clean
+	faults faults-some models hardening fuzz fuzz-minute soak soak-minute setup-stress wheel clean \
+	setup-windows build-windows test-windows
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -52,10 +55,13 @@ wheel: $(WHEEL) ## build the wheel into dist/
 demo: build ## watch data cross between Python and PowerShell, both ways
 	@$(PY) examples/demo.py
 
-test: test-c test-python test-powershell ## everything: C, Python, PowerShell
+test: test-c test-endtoend test-python test-powershell ## everything: C, Python, PowerShell
 
 test-c: build/c/build.ninja ## the C tests
 	$(MESON_TEST) build/c
+
+test-endtoend: build build/c/build.ninja ## a C program with a real engine
+	ZCB_TEST_MODULE=$(CURDIR)/$(MODULE) $(MESON_TEST) build/c --suite endtoend
 
 test-python: build ## the Python tests, on the installed wheel (PYTEST="-k word" picks)
 	$(PY) -X dev -m pytest $(PYTEST)
@@ -65,7 +71,7 @@ test-powershell: build ## the tests of the PowerShell side
 
 examples: build build/c/build.ninja ## run every example
 	meson compile -C build/c
-	scripts/run-examples.sh $(PY) build/c/examples $(CURDIR)/build/wheel/powershell/ZeroCopyBridge.dll
+	scripts/run-examples.sh $(PY) build/c/examples $(CURDIR)/$(MODULE)
 
 bench: bench-build ## measure the bridge, its peers and the machine's limits; draw docs/images/
 	$(PY) -B benchmarks/bench.py --pictures $(BENCH)
@@ -136,6 +142,21 @@ soak-minute: build
 soak: build ## messages of random sizes both ways for MINUTES=10, compared byte by byte, and a look at what grows
 	$(PY) tests/soak/soak.py --minutes $(MINUTES) $(SOAK)
 
+setup-windows: setup
+	@scripts/setup.sh --windows
+	@scripts/windows/engine.sh
+	@scripts/windows/cmocka.sh
+
+build-windows: build/windows/c/build.ninja ## cross-build libzcb, its tests and the module for Windows
+	meson compile -C build/windows/c
+
+test-windows: build-windows ## the C tests and the end-to-end test under Wine, and the extension's compile check
+	$(WINDOWS)/wine.sh --end
+	ZCB_TEST_ENGINE='Z:$(CURDIR)/build/windows/engine/pwsh/pwsh.exe' \
+		ZCB_TEST_MODULE='Z:$(CURDIR)/build/windows/c/powershell/ZeroCopyBridge.dll' \
+		$(MESON_TEST) build/windows/c; status=$$?; $(WINDOWS)/wine.sh --end; exit $$status
+	tests/windows/python/check.sh build/windows/c
+
 clean: ## remove everything that was built
 	rm -rf build dist $(VENV) .mesonpy-* .hypothesis
 
@@ -172,6 +193,16 @@ build/asan/build.ninja: | setup
 
 build/faults/build.ninja: | setup
 	meson setup build/faults $(MESON_FLAGS) -Dfaults=true -Db_sanitize=address,undefined -Db_lundef=false
+
+# Meson 1.0 knows no path relative to a cross file: those that are this machine's stand in one of their own.
+build/windows/paths.ini: Makefile
+	mkdir -p $(@D)
+	printf "[binaries]\nexe_wrapper = '%s'\n\n[built-in options]\npkg_config_path = '%s'\n" \
+		'$(CURDIR)/$(WINDOWS)/wine.sh' '$(CURDIR)/build/windows/cmocka/lib/pkgconfig' >$@
+
+build/windows/c/build.ninja: build/windows/paths.ini | setup-windows
+	meson setup build/windows/c --cross-file $(WINDOWS)/mingw-w64.ini --cross-file build/windows/paths.ini \
+		-Dpython=disabled -Dpowershell=enabled -Dtests=enabled
 
 build/tsan/build.ninja: | setup
 	meson setup build/tsan $(MESON_FLAGS) -Db_sanitize=thread -Db_lundef=false

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Bring this machine what the project needs: system packages, the .NET SDK's word, the engine.
-# Run again, it only looks (well under a second). usage: setup.sh [--lint | --bench | --stress]
+# Run again, it only looks (well under a second). usage: setup.sh [--lint | --bench | --stress | --windows]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,10 +12,12 @@ packages=(
 lint_packages=(clang-format clang-tidy mypy)
 bench_packages=(python3-zmq python3-matplotlib)
 stress_packages=(clang libclang-rt-dev spin)
+windows_packages=(gcc-mingw-w64-x86-64-win32 wine64)
 case ${1-} in
     --lint) packages+=("${lint_packages[@]}") ;;
     --bench) packages+=("${bench_packages[@]}") ;;
     --stress) packages+=("${stress_packages[@]}") ;;
+    --windows) packages+=("${windows_packages[@]}") ;;
 esac
 
 say() { printf 'setup: %s\n' "$*"; }
