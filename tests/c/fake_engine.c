@@ -2,16 +2,9 @@
  * An engine for the tests of sessions and bridges: the library's engine side without PowerShell. A command
  * is a word and its argument (run, below); variables hold bytes. FAKE_ENGINE says how to start wrongly.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "fake_engine.h"
 
 #include "channel.h"
-#include "fake_engine.h"
 #include "protocol.h"
 
 #define PIECE_BYTES 65536
@@ -202,14 +195,54 @@ static void send_out(uint64_t id, size_t bytes)
     free(out);
 }
 
-static void start_child(uint64_t id)
+#if defined(_WIN32)
+
+#include <process.h>
+
+static int64_t start_idle(void)
+{
+    intptr_t process = _spawnl(_P_NOWAIT, fake_engine(), "fake_engine", "idle", NULL);
+    return GetProcessId((HANDLE)process);
+}
+
+static void end_by_force(void)
+{
+    plat_process_kill(plat_getpid(), (plat_handle)GetCurrentProcess());
+}
+
+static void idle(void)
+{
+    Sleep(INFINITE);
+}
+
+#else
+
+static int64_t start_idle(void)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        execlp("sleep", "sleep", "1000", (char *)NULL);
+        execl(fake_engine(), "fake_engine", "idle", (char *)NULL);
         _exit(127);
     }
-    answer(id, "%lld", pid);
+    return pid;
+}
+
+static void end_by_force(void)
+{
+    raise(SIGKILL);
+}
+
+static void idle(void)
+{
+    for (;;)
+        pause();
+}
+
+#endif
+
+static void start_child(uint64_t id)
+{
+    answer(id, "%lld", start_idle());
 }
 
 static void count_descriptors(uint64_t id)
@@ -337,6 +370,8 @@ static void run(const zcb_command *command, const char *word, const char *argume
         start_child(id);
     else if (strcmp(word, "check") == 0)
         check_variable(id, argument);
+    else if (strcmp(word, "pid") == 0)
+        answer(id, "%lld", plat_getpid());
     else if (strcmp(word, "width") == 0)
         answer(id, "%lld", zcb_agent_width(agent));
     else if (strcmp(word, "env") == 0)
@@ -691,14 +726,15 @@ static void start_wrongly(const char *how)
         exit(7);
     }
     if (strcmp(how, "killed") == 0)
-        raise(SIGKILL);
+        end_by_force();
     if (strcmp(how, "mute") == 0)
-        for (;;)
-            pause();
+        idle();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "idle") == 0)
+        idle();
     const char *how = getenv("FAKE_ENGINE");
     if (how)
         start_wrongly(how);

@@ -2,11 +2,6 @@
 #ifndef ZCB_TEST_FAKE_ENGINE_H
 #define ZCB_TEST_FAKE_ENGINE_H
 
-#include <errno.h>
-#include <libgen.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "session.h"
 #include "support.h"
 
@@ -28,13 +23,55 @@ enum nonsense {
 /* It is built beside the test. */
 static inline const char *fake_engine(void)
 {
-    static char path[4096];
-    char self[4000];
-    ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    assert_true(bytes > 0);
-    self[bytes] = 0;
-    snprintf(path, sizeof(path), "%s/fake_engine", dirname(self));
+    static char path[4200];
+    char self[4096];
+    own_path(self);
+    char *name = strrchr(self, '/') ? strrchr(self, '/') : strrchr(self, '\\');
+    assert_non_null(name);
+    const char *extension = strrchr(name, '.') ? strrchr(name, '.') : "";
+    snprintf(path, sizeof(path), "%.*s/fake_engine%s", (int)(name - self), self, extension);
     return path;
+}
+
+/* A process that does nothing until it is ended; its pid comes from the child. */
+static inline plat_child start_idle_process(void)
+{
+    static const char *const arguments[] = {"idle", NULL};
+    plat_handle ours, theirs, out;
+    plat_child child;
+    zcb_detail why;
+    assert_ok(plat_link_pair(&ours, &theirs));
+    assert_ok(plat_file_create(&out));
+    plat_spawn spawn = {
+        .path = fake_engine(), .arguments = arguments, .link = theirs, .out = out, .err = out};
+    if (plat_process_spawn(&spawn, &child, &why))
+        fail_msg("%s", why.text);
+    plat_close(ours);
+    plat_close(theirs);
+    plat_close(out);
+    return child;
+}
+
+/* Waits for the end of a child that was started, and gives its handles back. */
+static inline int finish_child(plat_child *child)
+{
+    unsigned ready;
+    int code = 0;
+    assert_ok(plat_wait(&child->process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
+    assert_true(plat_process_ended(child, &code));
+    plat_close(child->process);
+    plat_close(child->group);
+    return code;
+}
+
+static inline void kill_its_engine(zcb_session *session)
+{
+    plat_process_kill(session->pid, session->process);
+}
+
+static inline void halt(zcb_session *session)
+{
+    halt_process(session->pid, session->process);
 }
 
 static inline zcb_session_options fake_options(void)
@@ -104,12 +141,6 @@ static inline void assert_serves(zcb_session *session)
 {
     assert_true(says(session, "echo still here", "still here"));
     assert_true(zcb_session_alive(session, NULL));
-}
-
-static inline void assert_no_children(void)
-{
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);
 }
 
 /* Until somebody waits for the session's replies in the kernel. */

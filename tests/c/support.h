@@ -2,19 +2,10 @@
 #ifndef ZCB_TEST_SUPPORT_H
 #define ZCB_TEST_SUPPORT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "system.h"
 
-#include <cmocka.h>
-
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "channel.h"
 
@@ -94,17 +85,6 @@ static inline bool is_filled(const void *bytes, size_t count, uint64_t seed)
         count -= step;
     }
     return true;
-}
-
-static inline unsigned open_descriptors(void)
-{
-    unsigned count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    closedir(folder);
-    return count;
 }
 
 #endif

@@ -1,10 +1,6 @@
 /* The engine's side, with a program whose records and messages are made by hand, both in this process. */
 #include "support.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "protocol.h"
 
 /* The program's side. */
@@ -54,10 +50,8 @@ static zcb_channel *open_channel(void)
 static plat_handle inherit_link(void)
 {
     plat_handle ours, theirs;
-    char number[16];
     assert_ok(plat_link_pair(&ours, &theirs));
-    snprintf(number, sizeof(number), "%d", (int)theirs);
-    setenv(ZCB_LINK_VARIABLE, number, 1);
+    leave_link(theirs);
     return ours;
 }
 
@@ -97,14 +91,14 @@ static void opening_says_hello_and_hides_the_connection(void **state)
     size_t bytes;
     unsigned count;
     int64_t sender;
-    assert_null(getenv(ZCB_LINK_VARIABLE));
+    assert_false(plat_has_variable(ZCB_LINK_VARIABLE));
     assert_int_equal(zcb_agent_width(program->agent), 99);
     assert_ok(
         plat_link_receive(program->link, &hello, sizeof(hello), &bytes, NULL, 0, &count, &sender));
     assert_int_equal(bytes, sizeof(hello));
     assert_int_equal(hello.type, LINK_HELLO);
-    assert_int_equal(hello.pid, getpid());
-    assert_int_equal(sender, getpid());
+    assert_int_equal(hello.pid, plat_getpid());
+    assert_int_equal(sender, plat_getpid());
     assert_string_equal(hello.engine_version, "7.5.0");
 }
 
@@ -120,7 +114,7 @@ static void a_process_that_no_program_started_finds_nothing(void **state)
             setenv(ZCB_LINK_VARIABLE, values[i], 1);
         assert_int_equal(zcb_agent_open("7.5.0", &agent, &why), ZCB_ERR_NOT_FOUND);
         assert_true(why.text[0] != 0);
-        assert_null(getenv(ZCB_LINK_VARIABLE));
+        assert_false(plat_has_variable(ZCB_LINK_VARIABLE));
     }
     assert_int_equal(zcb_agent_open(NULL, &agent, &why), ZCB_ERR_INVALID);
     zcb_agent_free(NULL);
@@ -657,19 +651,18 @@ static void what_was_written_to_the_console_is_read_once(void **state)
     plat_handle file;
     char text[8];
     size_t bytes = 99;
-    int kept = dup(STDERR_FILENO);
     assert_ok(plat_file_create(&file));
-    assert_int_equal(dup2((int)file, STDERR_FILENO), STDERR_FILENO);
-    assert_int_equal(write(STDERR_FILENO, "0123456789", 10), 10);
+    plat_handle kept = put_as_errors(file);
+    size_t written = write_file(plat_standard(2), "0123456789", 10);
     zcb_error first = zcb_agent_console(program->agent, 2, text, 8, &bytes);
     size_t first_bytes = bytes;
     bool right = memcmp(text, "01234567", 8) == 0;
     zcb_error second = zcb_agent_console(program->agent, 2, text, 8, &bytes);
     size_t second_bytes = bytes;
     zcb_error third = zcb_agent_console(program->agent, 2, text, 8, &bytes);
-    dup2(kept, STDERR_FILENO);
-    close(kept);
+    put_errors_back(kept);
     plat_close(file);
+    assert_int_equal(written, 10);
     assert_ok(first);
     assert_int_equal(first_bytes, 8);
     assert_true(right);

@@ -1,10 +1,6 @@
 /* Channels by their public calls: both ends in this process. */
 #include "support.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #define FRAME (UINT64_C(1) << 20)
 #define WINDOW (UINT64_C(256) << 10)
 #define PIECE (UINT64_C(64) << 10)
@@ -657,6 +653,8 @@ static void a_sender_that_is_cancelled_half_way_aborts_the_message(void **state)
     assert_aborted(pair);
 }
 
+#if !defined(_WIN32)
+
 static void on_signal(int number)
 {
     (void)number;
@@ -692,6 +690,8 @@ static void a_sender_that_is_interrupted_half_way_aborts_the_message(void **stat
     assert_int_equal(call.error, ZCB_ERR_INTERRUPTED);
     assert_aborted(pair);
 }
+
+#endif
 
 static void a_whole_message_that_is_given_up_half_way_is_aborted(void **state)
 {
@@ -1546,6 +1546,8 @@ static void counts_say_what_is_there_to_be_received(void **state)
     free(payload);
 }
 
+#if !defined(_WIN32)
+
 static bool child_is_kept_out(struct pair *pair, zcb_lease *lease)
 {
     zcb_message message = message_of(1, 0);
@@ -1591,6 +1593,8 @@ static void a_forked_child_is_kept_out_and_the_parent_goes_on(void **state)
     assert_frame_is_free(pair);
 }
 
+#endif
+
 static void a_channel_leaves_no_descriptor_behind(void **state)
 {
     (void)state;
@@ -1632,7 +1636,7 @@ int main(void)
         TEST(a_dropped_message_whose_sender_is_done_is_discarded),
         TEST(a_sender_that_times_out_half_way_aborts_the_message),
         TEST(a_sender_that_is_cancelled_half_way_aborts_the_message),
-        TEST(a_sender_that_is_interrupted_half_way_aborts_the_message),
+        TEST_ON_POSIX(a_sender_that_is_interrupted_half_way_aborts_the_message, NO_SIGNALS),
         TEST(a_whole_message_that_is_given_up_half_way_is_aborted),
         TEST(a_read_that_times_out_and_drops_leaves_the_channel_working),
         TEST(an_abort_needs_no_memory),
@@ -1666,7 +1670,7 @@ int main(void)
         TEST(a_write_learns_that_its_reader_dropped_the_message),
         TEST(a_read_counts_what_it_has_copied),
         TEST(counts_say_what_is_there_to_be_received),
-        TEST(a_forked_child_is_kept_out_and_the_parent_goes_on),
+        TEST_ON_POSIX(a_forked_child_is_kept_out_and_the_parent_goes_on, NO_FORK),
         cmocka_unit_test(a_channel_leaves_no_descriptor_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

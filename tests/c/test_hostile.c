@@ -2,10 +2,10 @@
  * fields are written by hand, and `a` is ours. */
 #include "fake_engine.h"
 
-#include <fcntl.h>
-#include <signal.h>
+#if !defined(_WIN32)
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#endif
 
 #define FRAME (UINT64_C(1) << 18)
 #define WINDOW (UINT64_C(256) << 10)
@@ -359,6 +359,8 @@ static void a_sender_times_out_when_the_window_is_never_given_back(void **state)
     free_pair(&pair);
 }
 
+#if !defined(_WIN32)
+
 static void a_bell_that_was_made_to_block_is_cleared_without_waiting(void **state)
 {
     (void)state;
@@ -401,6 +403,8 @@ static void closing_frees_a_thread_that_a_full_bell_blocks(void **state)
     free_pair(&pair);
 }
 
+#endif
+
 /* ---------------------------------------------------------------- engines */
 
 static zcb_session *start_engine(void)
@@ -423,12 +427,12 @@ static void an_engine_that_has_ended_but_goes_on_answering_is_gone(void **state)
     zcb_session *session = start_engine();
     struct flood flood = {.victim = session->commands, .part = REPLY};
     zcb_detail why;
-    kill((pid_t)zcb_session_pid(session), SIGKILL);
+    kill_its_engine(session);
     await_end_of(zcb_session_pid(session));
     start_flood(&flood); /* as a process that it left behind could */
     uint64_t tail = session->commands->rx.tail;
     assert_false(zcb_session_alive(session, &why));
-    assert_non_null(strstr(why.text, "signal 9"));
+    assert_non_null(strstr(why.text, KILLED));
     assert_true(session->commands->rx.tail - tail <= RING_ENTRIES + 1);
     stop_flood(&flood);
     zcb_session_free(session);
@@ -446,7 +450,7 @@ static void wrong_answers_without_end_do_not_put_off_the_end_of_a_ping(void **st
     (void)state;
     zcb_session *session = start_engine();
     struct flood flood = {.victim = session->urgent, .part = PONG_OF_NO_PING};
-    kill((pid_t)zcb_session_pid(session), SIGSTOP);
+    halt(session);
     start_flood(&flood);
     zcb_wait wait = within_ms(50);
     assert_int_equal(zcb_session_ping(session, &wait), ZCB_ERR_TIMEOUT);
@@ -464,6 +468,8 @@ static void wrong_answers_without_end_do_not_put_off_the_end_of_a_ping(void **st
     zcb_session_free(session);
     assert_no_children();
 }
+
+#if !defined(_WIN32)
 
 static void a_bell_that_rings_without_end_does_not_hold_who_stands_by(void **state)
 {
@@ -486,6 +492,8 @@ static void a_bell_that_rings_without_end_does_not_hold_who_stands_by(void **sta
     assert_no_children();
 }
 
+#endif
+
 static void many_requests_to_an_engine_that_does_not_listen_wait_but_once(void **state)
 {
     (void)state;
@@ -496,7 +504,7 @@ static void many_requests_to_an_engine_that_does_not_listen_wait_but_once(void *
     uint64_t id;
     zcb_message stop = {.kind = ZCB_KIND_CONTROL, .flags = ZCB_URGENT_STOP, .id = UINT64_MAX};
     assert_ok(zcb_bridge_open(session, NULL, &bridge, NULL));
-    kill((pid_t)zcb_session_pid(session), SIGSTOP);
+    halt(session);
     for (int i = 0; i < TRANSFERS; i++)
         assert_ok(zcb_bridge_post_receive(bridge, "$x", 2, 0, ZCB_FOREVER, &id, &wait));
     while (zcb_send(session->urgent, &stop, NULL, &at_once) == ZCB_OK)
@@ -621,13 +629,6 @@ static void a_block_that_is_returned_while_it_is_written_hurts_only_the_peer(voi
 
 /* ---------------------------------------------------------------- joining */
 
-static plat_handle copy_of(plat_handle handle)
-{
-    int fd = fcntl((int)handle, F_DUPFD_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    return fd;
-}
-
 static zcb_error join_with_bell(const struct region *region, plat_handle memory,
                                 uint64_t frame_bytes, uint64_t window_bytes, plat_handle bell)
 {
@@ -648,29 +649,80 @@ static zcb_error join(const struct region *region, plat_handle memory, uint64_t 
     return join_with_bell(region, memory, frame_bytes, window_bytes, region->bells[0]);
 }
 
+#define OTHERS 4
+
+/* What is no bell. */
+#if defined(_WIN32)
+
+static void open_others(plat_handle others[OTHERS])
+{
+    others[0] = (plat_handle)CreateMutexW(NULL, FALSE, NULL);
+    others[1] = (plat_handle)CreateSemaphoreW(NULL, 1, 1, NULL);
+    others[2] = (plat_handle)OpenProcess(SYNCHRONIZE, FALSE, GetCurrentProcessId());
+    assert_ok(plat_file_create(&others[3]));
+}
+
+#else
+
+static void open_others(plat_handle others[OTHERS])
+{
+    int ends[2];
+    plat_handle b;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_ok(plat_link_pair(&others[0], &b));
+    plat_close(b);
+    others[1] = ends[0];
+    others[2] = ends[1];
+    others[3] = open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+#endif
+
 static void joining_refuses_bells_that_are_none(void **state)
 {
     (void)state;
     struct pair pair = make_pair();
     const struct region *region = pair.a->region;
-    int ends[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    plat_handle a, b;
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    assert_ok(plat_link_pair(&a, &b));
-    const plat_handle wrong[] = {ends[0], ends[1], null, a, region->memory.handle};
+    plat_handle wrong[OTHERS + 1] = {region->memory.handle};
+    open_others(&wrong[1]);
     unsigned before = open_descriptors();
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+    for (int i = 0; i <= OTHERS; i++)
         assert_int_equal(
             join_with_bell(region, copy_of(region->memory.handle), FRAME, WINDOW, wrong[i]),
             ZCB_ERR_PROTOCOL);
     assert_int_equal(open_descriptors(), before);
-    plat_close(a);
-    plat_close(b);
-    close(ends[0]);
-    close(ends[1]);
-    close(null);
+    for (int i = 1; i <= OTHERS; i++)
+        plat_close(wrong[i]);
     free_pair(&pair);
 }
+
+/* Memory of this size that its maker could take away again. */
+#if defined(_WIN32)
+
+static plat_handle make_unsafe_memory(size_t bytes)
+{
+    plat_handle file;
+    assert_ok(plat_file_create(&file));
+    HANDLE grown = ReOpenFile(windows_handle(file), FILE_READ_DATA | FILE_WRITE_DATA,
+                              FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, 0);
+    assert_ptr_not_equal(grown, INVALID_HANDLE_VALUE);
+    HANDLE section = CreateFileMappingW(grown, NULL, PAGE_READWRITE, 0, (DWORD)bytes, NULL);
+    assert_non_null(section);
+    CloseHandle(grown);
+    plat_close(file);
+    return (plat_handle)section;
+}
+
+#else
+
+static plat_handle make_unsafe_memory(size_t bytes)
+{
+    int unsealed = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(unsealed, (off_t)bytes), 0);
+    return unsealed;
+}
+
+#endif
 
 static void joining_checks_the_header_and_the_sizes(void **state)
 {
@@ -700,9 +752,8 @@ static void joining_checks_the_header_and_the_sizes(void **state)
     assert_int_equal(join(region, copy_of(memory), FRAME, WINDOW), ZCB_ERR_PROTOCOL);
     *header = good;
     assert_int_equal(join(region, copy_of(region->bells[0]), FRAME, WINDOW), ZCB_ERR_PROTOCOL);
-    int unsealed = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    assert_int_equal(ftruncate(unsealed, (off_t)region->memory.bytes), 0);
-    assert_int_equal(join(region, unsealed, FRAME, WINDOW), ZCB_ERR_PROTOCOL);
+    plat_handle unsafe = make_unsafe_memory(region->memory.bytes);
+    assert_int_equal(join(region, unsafe, FRAME, WINDOW), ZCB_ERR_PROTOCOL);
     assert_ok(join(region, copy_of(memory), FRAME, WINDOW));
     assert_int_equal(open_descriptors(), before);
     free_pair(&pair);
@@ -912,11 +963,12 @@ int main(void)
         cmocka_unit_test(a_message_without_end_holds_no_call_beyond_its_deadline),
         cmocka_unit_test(a_cancel_ends_the_discarding_of_a_message_without_end),
         cmocka_unit_test(a_sender_times_out_when_the_window_is_never_given_back),
-        cmocka_unit_test(a_bell_that_was_made_to_block_is_cleared_without_waiting),
-        cmocka_unit_test(closing_frees_a_thread_that_a_full_bell_blocks),
+        ON_POSIX(a_bell_that_was_made_to_block_is_cleared_without_waiting, NO_DESCRIPTOR_FLAGS),
+        ON_POSIX(closing_frees_a_thread_that_a_full_bell_blocks, NO_DESCRIPTOR_FLAGS),
         cmocka_unit_test(an_engine_that_has_ended_but_goes_on_answering_is_gone),
         cmocka_unit_test(wrong_answers_without_end_do_not_put_off_the_end_of_a_ping),
-        cmocka_unit_test(a_bell_that_rings_without_end_does_not_hold_who_stands_by),
+        ON_POSIX(a_bell_that_rings_without_end_does_not_hold_who_stands_by,
+                 "no event sets itself again"),
         cmocka_unit_test(many_requests_to_an_engine_that_does_not_listen_wait_but_once),
         cmocka_unit_test(nobody_can_wait_for_a_command_that_was_given_up),
         cmocka_unit_test(a_senseless_head_ends_the_channel),

@@ -1,8 +1,6 @@
 /* Sessions, with an engine that is no PowerShell. */
 #include "fake_engine.h"
 
-#include <signal.h>
-
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define __SANITIZE_THREAD__ 1
@@ -40,7 +38,7 @@ static void a_session_runs_commands(void **state)
     assert_string_equal(why.text, "");
     assert_string_equal(zcb_session_version(session), "7.5.0");
     assert_string_equal(zcb_session_engine(session), fake_engine());
-    assert_int_equal(kill((pid_t)zcb_session_pid(session), 0), 0);
+    assert_int_equal(zcb_session_pid(session), number_of(session, "pid"));
     assert_ok(zcb_session_run(session, "echo hello", 10, 0, ZCB_FOREVER, &result, &wait));
     assert_int_equal(result->op, ZCB_OP_RUN);
     assert_int_equal(result->status, ZCB_STATUS_DONE);
@@ -100,7 +98,7 @@ static void a_start_that_fails_says_why_and_leaves_nothing(void **state)
     (void)state;
     assert_start_fails("die", ZCB_ERR_START, "exited with code 7");
     assert_start_fails("die", ZCB_ERR_START, "it hurts");
-    assert_start_fails("killed", ZCB_ERR_START, "signal 9");
+    assert_start_fails("killed", ZCB_ERR_START, KILLED);
     assert_start_fails("mute", ZCB_ERR_TIMEOUT, "did not answer in time");
     assert_start_fails("old", ZCB_ERR_VERSION, "7.3.9");
 }
@@ -723,7 +721,7 @@ static void who_stands_by_learns_of_the_engines_end(void **state)
         await_follower(session);
         if (pending)
             (void)submit(session, "wait", ZCB_COMMAND_NOTIFY, ZCB_FOREVER);
-        kill((pid_t)zcb_session_pid(session), SIGKILL);
+        kill_its_engine(session);
         if (pending) {
             assert_done(&standby, stands, ZCB_STATUS_LOST);
             next_here(&standby);
@@ -746,7 +744,7 @@ static void what_the_engine_said_before_its_end_reaches_who_stands_by(void **sta
     await_follower(session);
     (void)submit(session, "stall", ZCB_COMMAND_NOTIFY, ZCB_FOREVER);
     await_words(session);
-    kill((pid_t)zcb_session_pid(session), SIGKILL); /* before it has rung */
+    kill_its_engine(session); /* before it has rung */
     assert_done(&standby, stands, ZCB_STATUS_DONE);
     zcb_session_free(session);
 }
@@ -903,14 +901,6 @@ static void an_endless_output_is_stopped_by_its_timeout(void **state)
     assert_serves(*state);
 }
 
-static void halt(zcb_session *session)
-{
-    pid_t pid = (pid_t)zcb_session_pid(session);
-    siginfo_t info;
-    kill(pid, SIGSTOP);
-    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
-}
-
 static void a_ping_is_answered_while_a_command_runs(void **state)
 {
     zcb_session *session = *state;
@@ -921,7 +911,7 @@ static void a_ping_is_answered_while_a_command_runs(void **state)
     halt(session);
     zcb_wait brief = within_ms(10);
     assert_int_equal(zcb_session_ping(session, &brief), ZCB_ERR_TIMEOUT);
-    kill((pid_t)zcb_session_pid(session), SIGCONT);
+    resume_process(session->pid, session->process);
     assert_ok(zcb_session_ping(session, &wait)); /* and does not take the late answer for its own */
     assert_ok(zcb_session_stop(session, id));
     assert_int_equal(status_of(session, id), ZCB_STATUS_STOPPED);
@@ -1011,7 +1001,7 @@ static void a_killed_engine_ends_every_wait(void **state)
     await_follower(session);
     await_asleep(&session->urgent->rx.control->consumer_asleep);
     await_asleep(&session->commands->tx.control->producer_asleep);
-    kill((pid_t)zcb_session_pid(session), SIGKILL);
+    kill_its_engine(session);
     assert_done(&users[0], threads[0], ZCB_STATUS_LOST);
     assert_done(&users[1], threads[1], ZCB_STATUS_LOST);
     for (int i = 2; i < 5; i++)
@@ -1019,7 +1009,7 @@ static void a_killed_engine_ends_every_wait(void **state)
     assert_int_equal(users[2].error, ZCB_ERR_CLOSED);
     assert_true(users[3].error == ZCB_ERR_PEER_GONE || users[3].error == ZCB_ERR_CLOSED);
     assert_true(users[4].error == ZCB_ERR_PEER_GONE || users[4].error == ZCB_ERR_CLOSED);
-    assert_ended(session, "signal 9");
+    assert_ended(session, KILLED);
 }
 
 static void closing_ends_every_wait(void **state)
@@ -1091,44 +1081,69 @@ static void replies_to_nothing_are_dropped(void **state)
 
 /* ---------------------------------------------------------------- processes */
 
-/* A program with a session; never returns. Its parent reads the engine's pid. */
-static void be_a_program(int to_parent, const char *text)
+/* What this program does as the program that a test starts: has a session, tells the engine's pid, and waits. */
+static int be_a_program(const char *text)
 {
     zcb_session_options options = fake_options();
     zcb_session *session = NULL;
     if (zcb_session_start(&options, &session, NULL, NULL))
-        _exit(1);
-    if (text) {
+        return 1;
+    if (*text) {
         zcb_command command = {.op = ZCB_OP_RUN, .text = text, .text_bytes = strlen(text)};
         (void)zcb_session_submit(session, &command, ZCB_FOREVER, NULL);
         (void)zcb_session_ping(session, NULL);
     }
-    int64_t pid = zcb_session_pid(session);
-    if (write(to_parent, &pid, sizeof(pid)) != sizeof(pid))
-        _exit(1);
-    for (;;)
-        pause();
+    printf("%lld\n", (long long)zcb_session_pid(session));
+    fflush(stdout);
+    unsigned ready;
+    return (int)plat_wait(NULL, 0, ZCB_NEVER, &ready);
+}
+
+/* Waits until the program has written a line, which is a number. */
+static int64_t number_in(plat_handle file)
+{
+    char text[32] = "";
+    size_t bytes = 0;
+    while (!strchr(text, '\n')) {
+        sched_yield();
+        assert_ok(plat_file_read(file, 0, text, sizeof(text) - 1, &bytes));
+        text[bytes] = '\0';
+    }
+    return atoll(text);
+}
+
+static void assert_engine_ends_with_its_program(const char *text)
+{
+    char self[4096];
+    const char *const arguments[] = {"program", text, NULL};
+    plat_handle ours, theirs, out;
+    plat_child program;
+    zcb_detail why;
+    own_path(self);
+    assert_ok(plat_link_pair(&ours, &theirs));
+    assert_ok(plat_file_create(&out));
+    plat_spawn spawn = {
+        .path = self, .arguments = arguments, .link = theirs, .out = out, .err = out};
+    if (plat_process_spawn(&spawn, &program, &why))
+        fail_msg("%s", why.text);
+    int64_t engine = number_in(out);
+    plat_process_kill(program.pid, program.process);
+    (void)finish_child(&program);
+    await_end_of(engine);
+    plat_close(ours);
+    plat_close(theirs);
+    plat_close(out);
 }
 
 static void a_killed_program_ends_its_engine(void **state)
 {
     (void)state;
-    const char *const texts[] = {NULL, "wait", "hang", "flood", "out 300000000"};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        int ends[2];
-        int64_t engine;
-        assert_int_equal(pipe(ends), 0);
-        pid_t program = fork();
-        if (program == 0)
-            be_a_program(ends[1], texts[i]);
-        assert_int_equal(read(ends[0], &engine, sizeof(engine)), sizeof(engine));
-        kill(program, SIGKILL);
-        assert_int_equal(waitpid(program, NULL, 0), program);
-        await_end_of(engine);
-        close(ends[0]);
-        close(ends[1]);
-    }
+    const char *const texts[] = {"", "wait", "hang", "flood", "out 300000000"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        assert_engine_ends_with_its_program(texts[i]);
 }
+
+#if !defined(_WIN32)
 
 static bool child_is_kept_out(zcb_session *session, uint64_t id)
 {
@@ -1163,8 +1178,12 @@ static void a_forked_child_is_kept_out_and_the_parent_goes_on(void **state)
     assert_serves(session);
 }
 
-int main(void)
+#endif
+
+int main(int argc, char **argv)
 {
+    if (argc > 2 && strcmp(argv[1], "program") == 0)
+        return be_a_program(argv[2]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_session_runs_commands),
@@ -1216,7 +1235,7 @@ int main(void)
         cmocka_unit_test(nonsense_ends_the_session_and_nothing_else),
         TEST(replies_to_nothing_are_dropped),
         cmocka_unit_test(a_killed_program_ends_its_engine),
-        TEST(a_forked_child_is_kept_out_and_the_parent_goes_on),
+        TEST_ON_POSIX(a_forked_child_is_kept_out_and_the_parent_goes_on, NO_FORK),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

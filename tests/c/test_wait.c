@@ -1,9 +1,5 @@
 /* The one wait: what ends it, and that nothing is missed. */
-#include "support.h"
-
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "fake_engine.h"
 
 #include "wait.h"
 
@@ -162,6 +158,8 @@ static void cancel_ends_every_wait_until_it_is_reset(void **state)
     zcb_cancel_free(cancel);
 }
 
+#if !defined(_WIN32)
+
 static void a_forked_child_cannot_cancel_its_parent(void **state)
 {
     struct place *place = *state;
@@ -179,31 +177,23 @@ static void a_forked_child_cannot_cancel_its_parent(void **state)
     zcb_cancel_free(cancel);
 }
 
+#endif
+
 static void the_peers_end_ends_it_but_not_before_what_is_there(void **state)
 {
     struct place *place = *state;
-    pid_t pid = fork();
-    if (pid == 0)
-        for (;;)
-            pause();
-    plat_handle peer;
-    assert_ok(plat_process_open(pid, &peer));
+    plat_child child = start_idle_process();
+    plat_handle peer = child.process;
     struct waiting waiting = {place, patience(), ZCB_OK, peer};
     pthread_t thread = start_thread(wait_there, &waiting);
     await_asleep(&place->asleep);
-    kill(pid, SIGKILL);
+    plat_process_kill(child.pid, child.process);
     join_thread(thread);
     assert_int_equal(waiting.error, ZCB_ERR_PEER_GONE);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_int_equal(wait_at(place, peer, &waiting.wait), ZCB_ERR_PEER_GONE);
     put(place);
     assert_ok(wait_at(place, peer, &waiting.wait));
-    plat_close(peer);
-}
-
-static void on_signal(int number)
-{
-    (void)number;
+    (void)finish_child(&child);
 }
 
 struct asked {
@@ -215,6 +205,13 @@ static int ask(void *arg)
 {
     struct asked *asked = arg;
     return atomic_fetch_add(&asked->times, 1) + 1 == asked->answer_at;
+}
+
+#if !defined(_WIN32)
+
+static void on_signal(int number)
+{
+    (void)number;
 }
 
 static void handle_signals(void)
@@ -284,6 +281,8 @@ static void a_signal_is_ignored_when_nobody_asks(void **state)
     join_thread(thread);
     assert_int_equal(waiting.error, ZCB_OK);
 }
+
+#endif
 
 /* Rings whoever looks, and has no news. */
 static bool rings_without_end(void *arg)
@@ -445,11 +444,11 @@ int main(void)
         TEST(a_ring_without_news_is_slept_over),
         TEST(news_wake_whoever_sleeps),
         TEST(cancel_ends_every_wait_until_it_is_reset),
-        TEST(a_forked_child_cannot_cancel_its_parent),
+        TEST_ON_POSIX(a_forked_child_cannot_cancel_its_parent, NO_FORK),
         TEST(the_peers_end_ends_it_but_not_before_what_is_there),
-        TEST(a_signal_ends_it_when_the_caller_says_so),
-        TEST(a_signal_at_any_moment_is_not_missed),
-        TEST(a_signal_is_ignored_when_nobody_asks),
+        TEST_ON_POSIX(a_signal_ends_it_when_the_caller_says_so, NO_SIGNALS),
+        TEST_ON_POSIX(a_signal_at_any_moment_is_not_missed, NO_SIGNALS),
+        TEST_ON_POSIX(a_signal_is_ignored_when_nobody_asks, NO_SIGNALS),
         TEST(a_bell_that_never_rests_hides_neither_deadline_nor_cancel),
         TEST(nothing_is_missed_in_many_round_trips),
         TEST(copying_asks_for_interruption_now_and_then),
