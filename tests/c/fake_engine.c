@@ -197,14 +197,6 @@ static void send_out(uint64_t id, size_t bytes)
 
 #if defined(_WIN32)
 
-#include <process.h>
-
-static int64_t start_idle(void)
-{
-    intptr_t process = _spawnl(_P_NOWAIT, fake_engine(), "fake_engine", "idle", NULL);
-    return GetProcessId((HANDLE)process);
-}
-
 static void end_by_force(void)
 {
     plat_process_kill(plat_getpid(), (plat_handle)GetCurrentProcess());
@@ -216,16 +208,6 @@ static void idle(void)
 }
 
 #else
-
-static int64_t start_idle(void)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        execl(fake_engine(), "fake_engine", "idle", (char *)NULL);
-        _exit(127);
-    }
-    return pid;
-}
 
 static void end_by_force(void)
 {
@@ -242,7 +224,7 @@ static void idle(void)
 
 static void start_child(uint64_t id)
 {
-    answer(id, "%lld", start_idle());
+    answer(id, "%lld", start_and_leave(fake_engine(), "idle"));
 }
 
 static void count_descriptors(uint64_t id)

@@ -29,7 +29,7 @@ static inline const char *fake_engine(void)
     char *name = strrchr(self, '/') ? strrchr(self, '/') : strrchr(self, '\\');
     assert_non_null(name);
     const char *extension = strrchr(name, '.') ? strrchr(name, '.') : "";
-    snprintf(path, sizeof(path), "%.*s/fake_engine%s", (int)(name - self), self, extension);
+    snprintf(path, sizeof(path), "%.*sfake_engine%s", (int)(name - self + 1), self, extension);
     return path;
 }
 
@@ -76,7 +76,7 @@ static inline void halt(zcb_session *session)
 
 static inline zcb_session_options fake_options(void)
 {
-    return (zcb_session_options){.engine = fake_engine(), .module = "/nowhere/module.dll"};
+    return (zcb_session_options){.engine = fake_engine(), .module = NOWHERE "module.dll"};
 }
 
 static inline zcb_session *start_session(const zcb_session_options *options)

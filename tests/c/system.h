@@ -44,9 +44,37 @@ static inline void leave_out(void **state)
 
 #if defined(_WIN32)
 
+#include <process.h>
+
 #include "platform/windows/windows.h"
 
 #define KILLED "was ended"
+#define NOWHERE "C:\\nowhere\\" /* a folder that there is not */
+#define EXECUTABLE ".exe"
+#define PATH_SEPARATOR ';'
+#define FOLDER_SEPARATOR '\\'
+
+/* Starts a program with a word, outside of libzcb, and leaves it; its pid. */
+static inline int64_t start_and_leave(const char *program, const char *word)
+{
+    return GetProcessId((HANDLE)_spawnl(_P_NOWAIT, program, "program", word, NULL));
+}
+
+/* Lets nothing be committed in `memory` until it is given back. */
+static inline plat_memory take_memory_away(plat_memory *memory)
+{
+    plat_memory kept = *memory;
+    memory->base = (unsigned char *)((uintptr_t)1 << 62); /* no program's */
+    memory->known = calloc(memory->bytes / PLAT_PAGE_BYTES, 1);
+    assert_non_null((void *)memory->known);
+    return kept;
+}
+
+static inline void give_memory_back(plat_memory *memory, plat_memory kept)
+{
+    free((void *)memory->known);
+    *memory = kept;
+}
 
 static inline int setenv(const char *name, const char *value, int overwrite)
 {
@@ -148,6 +176,33 @@ static inline size_t write_file(plat_handle file, const void *data, size_t bytes
 #include <unistd.h>
 
 #define KILLED "was killed by signal 9"
+#define NOWHERE "/nowhere/"
+#define EXECUTABLE ""
+#define PATH_SEPARATOR ':'
+#define FOLDER_SEPARATOR '/'
+
+static inline int64_t start_and_leave(const char *program, const char *word)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(program, program, word, (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static inline plat_memory take_memory_away(plat_memory *memory)
+{
+    plat_memory kept = *memory;
+    assert_int_equal(plat_event_create(&memory->handle), ZCB_OK); /* no file that could grow */
+    return kept;
+}
+
+static inline void give_memory_back(plat_memory *memory, plat_memory kept)
+{
+    plat_close(memory->handle);
+    *memory = kept;
+}
 
 static inline void own_path(char path[4096])
 {

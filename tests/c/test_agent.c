@@ -142,7 +142,7 @@ static void a_senseless_welcome_is_refused(void **state)
 
     link = inherit_link();
     record.magic++;
-    assert_ok(plat_link_send(link, &record, sizeof(record), &link, 1));
+    assert_ok(plat_link_send(link, &record, sizeof(record), channel->region->bells, 1));
     assert_not_opened(link, ZCB_ERR_PROTOCOL);
 
     link = inherit_link();

@@ -6,11 +6,13 @@
 #if defined(_WIN32)
 #define EXE ".exe"
 #define SYSTEM "win"
+#define AS_GIVEN "" /* the system makes the shortest path */
 #else
 #include <ftw.h>
 #include <sys/stat.h>
 #define EXE ""
 #define SYSTEM "unix"
+#define AS_GIVEN "./"
 #endif
 
 #define ENGINE "pwsh" EXE
@@ -281,7 +283,7 @@ static void given_path_may_be_relative(void **state)
     make_engine("mine/" ENGINE);
     enter_folder(root);
     assert_found("mine/" ENGINE, "mine/" ENGINE, "given");
-    assert_found("./mine", "./mine/" ENGINE, "given");
+    assert_found("./mine", AS_GIVEN "mine/" ENGINE, "given");
     enter_folder("/");
 }
 

@@ -68,7 +68,7 @@ static void options_reach_the_engine(void **state)
     zcb_session *session = start_session(&options);
     assert_true(says(session, "env ZCB_TEST_A", "set"));
     assert_true(says(session, "env ZCB_TEST_B", ""));
-    assert_true(says(session, "env ZCB_MODULE", "/nowhere/module.dll"));
+    assert_true(says(session, "env ZCB_MODULE", NOWHERE "module.dll"));
     assert_true(says(session, "env ZCB_LINK", ""));
     assert_true(says(session, "width", "77"));
     zcb_session_free(session);
@@ -109,13 +109,13 @@ static void a_start_of_what_is_not_there_says_so(void **state)
     zcb_session *session;
     zcb_detail why;
     zcb_session_options options = fake_options();
-    options.engine = "/nowhere/pwsh";
+    options.engine = NOWHERE "pwsh";
     assert_int_equal(zcb_session_start(&options, &session, &why, NULL), ZCB_ERR_NOT_FOUND);
-    assert_non_null(strstr(why.text, "/nowhere/pwsh"));
+    assert_non_null(strstr(why.text, NOWHERE "pwsh"));
     options = fake_options();
-    options.working_directory = "/nowhere";
+    options.working_directory = NOWHERE "at all";
     assert_int_equal(zcb_session_start(&options, &session, &why, NULL), ZCB_ERR_NOT_FOUND);
-    assert_non_null(strstr(why.text, "/nowhere"));
+    assert_non_null(strstr(why.text, NOWHERE "at all"));
     assert_int_equal(zcb_session_start(&options, &session, NULL, NULL), ZCB_ERR_NOT_FOUND);
     assert_int_equal(zcb_session_start(&options, NULL, &why, NULL), ZCB_ERR_INVALID);
     options = fake_options();
