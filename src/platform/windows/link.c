@@ -224,7 +224,7 @@ zcb_error plat_link_inherited(plat_handle *link)
     if (length == 0 && GetLastError() == ERROR_ENVVAR_NOT_FOUND)
         return ZCB_ERR_NOT_FOUND;
     HANDLE pipe = length > 0 && length < sizeof(text) ? parse_handle(text) : NULL;
-    SetEnvironmentVariableA(ZCB_LINK_VARIABLE, NULL);
+    (void)_putenv(ZCB_LINK_VARIABLE "="); /* the C runtime's copy, and the system's */
     if (!is_pipe_end(pipe))
         return ZCB_ERR_NOT_FOUND;
     if (!SetHandleInformation(pipe, HANDLE_FLAG_INHERIT, 0))
