@@ -54,6 +54,15 @@ static inline void leave_out(void **state)
 #define PATH_SEPARATOR ';'
 #define FOLDER_SEPARATOR '\\'
 
+/* Leaves out the rest of a test that Wine does not stand. */
+static inline void unless_wine(const char *reason)
+{
+    if (GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == NULL)
+        return;
+    print_message("left out: %s\n", reason);
+    skip();
+}
+
 /* Starts a program with a word, outside of libzcb, and leaves it; its pid. */
 static inline int64_t start_and_leave(const char *program, const char *word)
 {
@@ -178,6 +187,12 @@ static inline size_t write_file(plat_handle file, const void *data, size_t bytes
 #define KILLED "was killed by signal 9"
 #define NOWHERE "/nowhere/"
 #define EXECUTABLE ""
+
+static inline void unless_wine(const char *reason)
+{
+    (void)reason;
+}
+
 #define PATH_SEPARATOR ':'
 #define FOLDER_SEPARATOR '/'
 

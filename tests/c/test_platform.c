@@ -717,6 +717,7 @@ static void threads_start_programs_at_the_same_time(void **state)
     (void)state;
     pthread_t threads[4];
     int failures[4] = {0};
+    unless_wine("Wine 8 now and then fails to start one of several processes (\"Internal error\")");
     struct started program = start_word("exit", "0"); /* what the first one makes, stays */
     assert_int_equal(finish(&program), 0);
     unsigned before = open_descriptors();
