@@ -151,7 +151,7 @@ build-windows: build/windows/c/build.ninja ## cross-build libzcb, its tests and 
 	meson compile -C build/windows/c
 
 test-windows: build-windows ## the C tests and the end-to-end test under Wine, and the extension's compile check
-	$(WINDOWS)/wine.sh --end
+	$(WINDOWS)/wine.sh wineboot --init
 	ZCB_TEST_ENGINE='Z:$(CURDIR)/build/windows/engine/pwsh/pwsh.exe' \
 		ZCB_TEST_MODULE='Z:$(CURDIR)/build/windows/c/powershell/ZeroCopyBridge.dll' \
 		$(MESON_TEST) build/windows/c; status=$$?; $(WINDOWS)/wine.sh --end; exit $$status
