@@ -167,6 +167,15 @@ static zcb_error open_pipe(const wchar_t *name, HANDLE *pipe)
     return ZCB_OK;
 }
 
+/* The client is there already. */
+static zcb_error accept_client(HANDLE server)
+{
+    OVERLAPPED overlapped = {.hEvent = NULL};
+    if (ConnectNamedPipe(server, &overlapped) || GetLastError() == ERROR_PIPE_CONNECTED)
+        return ZCB_OK;
+    return windows_error(GetLastError());
+}
+
 zcb_error plat_link_pair(plat_handle *a, plat_handle *b)
 {
     wchar_t name[NAME_CHARACTERS];
@@ -181,7 +190,11 @@ zcb_error plat_link_pair(plat_handle *a, plat_handle *b)
         CloseHandle(server);
         return error;
     }
-    error = link_make(server, true, &first);
+    error = accept_client(server);
+    if (error != ZCB_OK)
+        CloseHandle(server);
+    else
+        error = link_make(server, true, &first);
     if (error != ZCB_OK) {
         CloseHandle(client);
         return error;
