@@ -6,7 +6,7 @@ zcb_error plat_event_create(plat_handle *event)
 {
     HANDLE made = CreateEventW(NULL, TRUE, FALSE, NULL);
     if (made == NULL)
-        return windows_error(GetLastError());
+        return windows_last_error();
     *event = (plat_handle)made;
     return ZCB_OK;
 }

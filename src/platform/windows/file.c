@@ -36,7 +36,7 @@ zcb_error plat_file_create(plat_handle *file)
         return error;
     HANDLE made = CreateFileW(name, ACCESS, SHARE, &security.attributes, CREATE_NEW,
                               FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, NULL);
-    error = made != INVALID_HANDLE_VALUE ? ZCB_OK : windows_error(GetLastError());
+    error = made != INVALID_HANDLE_VALUE ? ZCB_OK : windows_last_error();
     windows_security_destroy(&security);
     if (error != ZCB_OK)
         return error;
@@ -56,7 +56,7 @@ zcb_error plat_file_read(plat_handle file, uint64_t offset, void *buffer, size_t
     DWORD taken = 0;
     if (!ReadFile(windows_handle(file), buffer, wanted, &taken, &at) &&
         GetLastError() != ERROR_HANDLE_EOF)
-        return windows_error(GetLastError());
+        return windows_last_error();
     *bytes = taken;
     return ZCB_OK;
 }

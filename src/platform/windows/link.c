@@ -121,7 +121,7 @@ static zcb_error link_make(HANDLE pipe, bool maker, plat_handle *link)
     made->event = CreateEventW(NULL, TRUE, FALSE, NULL);
     made->written = CreateEventW(NULL, TRUE, FALSE, NULL);
     if (made->event == NULL || made->written == NULL) {
-        zcb_error error = windows_error(GetLastError());
+        zcb_error error = windows_last_error();
         link_free(made);
         return error;
     }
@@ -144,7 +144,7 @@ static zcb_error make_pipe(wchar_t name[NAME_CHARACTERS], HANDLE *pipe)
         name, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
         PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_BYTES,
         PIPE_BYTES, 0, &security.attributes);
-    error = *pipe != INVALID_HANDLE_VALUE ? ZCB_OK : windows_error(GetLastError());
+    error = *pipe != INVALID_HANDLE_VALUE ? ZCB_OK : windows_last_error();
     windows_security_destroy(&security);
     return error;
 }
@@ -157,9 +157,9 @@ static zcb_error open_pipe(const wchar_t *name, HANDLE *pipe)
         CreateFileW(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING,
                     FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_ANONYMOUS, NULL);
     if (opened == INVALID_HANDLE_VALUE)
-        return windows_error(GetLastError());
+        return windows_last_error();
     if (!SetNamedPipeHandleState(opened, &mode, NULL, NULL)) {
-        zcb_error error = windows_error(GetLastError());
+        zcb_error error = windows_last_error();
         CloseHandle(opened);
         return error;
     }
@@ -173,7 +173,7 @@ static zcb_error accept_client(HANDLE server)
     OVERLAPPED overlapped = {.hEvent = NULL};
     if (ConnectNamedPipe(server, &overlapped) || GetLastError() == ERROR_PIPE_CONNECTED)
         return ZCB_OK;
-    return windows_error(GetLastError());
+    return windows_last_error();
 }
 
 zcb_error plat_link_pair(plat_handle *a, plat_handle *b)
@@ -241,7 +241,7 @@ zcb_error plat_link_inherited(plat_handle *link)
     if (!is_pipe_end(pipe))
         return ZCB_ERR_NOT_FOUND;
     if (!SetHandleInformation(pipe, HANDLE_FLAG_INHERIT, 0))
-        return windows_error(GetLastError());
+        return windows_last_error();
     return link_make(pipe, false, link);
 }
 
@@ -282,7 +282,7 @@ static zcb_error make_parcel(const plat_handle *handles, unsigned count, struct 
         if (DuplicateHandle(self, windows_handle(handles[made->count]), self,
                             &made->handles[made->count], 0, FALSE, DUPLICATE_SAME_ACCESS))
             continue;
-        zcb_error error = windows_error(GetLastError());
+        zcb_error error = windows_last_error();
         close_handles(made->handles, made->count);
         free(made);
         return error;
@@ -429,12 +429,11 @@ static zcb_error open_maker(const struct link *link, HANDLE *maker)
 {
     ULONG pid;
     if (!GetNamedPipeServerProcessId(link->pipe, &pid))
-        return windows_error(GetLastError());
+        return windows_last_error();
     *maker = OpenProcess(PROCESS_DUP_HANDLE, FALSE, pid);
     if (*maker != NULL)
         return ZCB_OK;
-    return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE
-                                                     : windows_error(GetLastError());
+    return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE : windows_last_error();
 }
 
 static zcb_error pull(const struct frame *frame, HANDLE maker, HANDLE *pulled)
@@ -443,7 +442,7 @@ static zcb_error pull(const struct frame *frame, HANDLE maker, HANDLE *pulled)
         if (DuplicateHandle(maker, (HANDLE)(uintptr_t)frame->handles[i], GetCurrentProcess(),
                             &pulled[i], 0, FALSE, DUPLICATE_SAME_ACCESS))
             continue;
-        zcb_error error = windows_error(GetLastError());
+        zcb_error error = windows_last_error();
         close_handles(pulled, i);
         return error == ZCB_ERR_SYSTEM ? ZCB_ERR_PEER_GONE : error;
     }
@@ -518,7 +517,7 @@ zcb_error plat_link_peer_pid(plat_handle handle, int64_t *pid)
 {
     ULONG maker;
     if (!GetNamedPipeServerProcessId(link_of(handle)->pipe, &maker))
-        return windows_error(GetLastError());
+        return windows_last_error();
     *pid = maker;
     return ZCB_OK;
 }

@@ -54,7 +54,7 @@ zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
         CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE,
                            (DWORD)((uint64_t)bytes >> 32), (DWORD)(bytes & UINT32_MAX), NULL);
     if (section == NULL)
-        return windows_error(GetLastError());
+        return windows_last_error();
     zcb_error error = map(section, bytes, memory);
     if (error != ZCB_OK)
         CloseHandle(section);
@@ -98,7 +98,7 @@ static zcb_error commit_units(const plat_memory *memory, size_t first, size_t en
     size_t from = first * UNIT_BYTES;
     size_t to = end * UNIT_BYTES < memory->bytes ? end * UNIT_BYTES : memory->bytes;
     if (VirtualAlloc(memory->base + from, to - from, MEM_COMMIT, PAGE_READWRITE) == NULL)
-        return windows_error(GetLastError());
+        return windows_last_error();
     for (size_t unit = first; unit < end; unit++)
         atomic_store_explicit(&memory->known[unit], 1, memory_order_relaxed);
     return ZCB_OK;

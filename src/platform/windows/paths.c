@@ -115,8 +115,7 @@ zcb_error plat_folder_each(const char *utf8, plat_folder_entry *each, void *arg)
     HANDLE search = FindFirstFileW(path, &entry);
     free(path);
     if (search == INVALID_HANDLE_VALUE)
-        return windows_error(GetLastError()) == ZCB_ERR_SYSTEM ? ZCB_ERR_NOT_FOUND
-                                                               : windows_error(GetLastError());
+        return windows_last_error() == ZCB_ERR_SYSTEM ? ZCB_ERR_NOT_FOUND : windows_last_error();
     do {
         char *name = windows_utf8(entry.cFileName);
         if (name != NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)

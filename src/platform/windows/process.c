@@ -23,8 +23,7 @@ static zcb_error open_process(int64_t pid, DWORD rights, plat_handle *process)
         return ZCB_ERR_PEER_GONE;
     HANDLE opened = OpenProcess(rights, FALSE, (DWORD)pid);
     if (opened == NULL)
-        return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE
-                                                         : windows_error(GetLastError());
+        return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE : windows_last_error();
     /* It has ended, and somebody has a handle yet. OpenProcess rounds ids down to the next multiple of 4. */
     if (is_signalled(opened) || GetProcessId(opened) != (DWORD)pid) {
         CloseHandle(opened);
@@ -47,7 +46,7 @@ zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *pro
     if (error != ZCB_OK)
         return error;
     if (!IsProcessInJob(windows_handle(opened), windows_handle(child->group), &belongs))
-        error = windows_error(GetLastError());
+        error = windows_last_error();
     else if (!belongs)
         error = ZCB_ERR_PROTOCOL;
     if (error != ZCB_OK)

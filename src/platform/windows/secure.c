@@ -13,12 +13,12 @@ static zcb_error token_information(TOKEN_INFORMATION_CLASS what, void **informat
     HANDLE token;
     DWORD bytes = 0;
     if (!OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token))
-        return windows_error(GetLastError());
+        return windows_last_error();
     GetTokenInformation(token, what, NULL, 0, &bytes);
     void *taken = malloc(bytes > 0 ? bytes : 1);
     zcb_error error = taken != NULL ? ZCB_OK : ZCB_ERR_NO_MEMORY;
     if (error == ZCB_OK && !GetTokenInformation(token, what, taken, bytes, &bytes))
-        error = windows_error(GetLastError());
+        error = windows_last_error();
     CloseHandle(token);
     if (error != ZCB_OK)
         free(taken);
@@ -31,7 +31,7 @@ static zcb_error sid_text(PSID sid, wchar_t text[SID_CHARACTERS])
 {
     wchar_t *made;
     if (!ConvertSidToStringSidW(sid, &made))
-        return windows_error(GetLastError());
+        return windows_last_error();
     bool fits = wcslen(made) < SID_CHARACTERS;
     if (fits)
         wcscpy(text, made);
@@ -78,7 +78,7 @@ zcb_error windows_security_init(windows_security *security)
     *security = (windows_security){.attributes = {.nLength = sizeof(SECURITY_ATTRIBUTES)}};
     if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(text, SDDL_REVISION_1,
                                                               &security->descriptor, NULL))
-        return windows_error(GetLastError());
+        return windows_last_error();
     security->attributes.lpSecurityDescriptor = security->descriptor;
     return ZCB_OK;
 }

@@ -17,6 +17,12 @@
 
 /* What an error of GetLastError means to the caller of a plat_ function. */
 zcb_error windows_error(DWORD number);
+/* Likewise of the call that has just failed; never ZCB_OK. */
+static inline zcb_error windows_last_error(void)
+{
+    zcb_error error = windows_error(GetLastError());
+    return error != ZCB_OK ? error : ZCB_ERR_SYSTEM;
+}
 /* The system's own sentence on it, without a line end. */
 void windows_error_text(DWORD number, char *text, size_t bytes);
 
