@@ -79,15 +79,22 @@ static bool is_module_at(struct starting *start, const char *folder, const char 
     return plat_is_file(start->module);
 }
 
+/* The file that the caller names, or the one of the folder that he names. */
+static zcb_error take_given_module(struct starting *start)
+{
+    char given[PATH_BYTES - 64];
+    zcb_error error = plat_absolute_path(start->options->module, given, sizeof(given));
+    if (error)
+        error_detail(start->why, "'%s' is no usable path of a module", start->options->module);
+    else if (!is_module_at(start, given, ""))
+        snprintf(start->module, sizeof(start->module), "%s", given);
+    return error;
+}
+
 static zcb_error find_module(struct starting *start)
 {
-    if (start->options->module) {
-        zcb_error error =
-            plat_absolute_path(start->options->module, start->module, sizeof(start->module));
-        if (error)
-            error_detail(start->why, "'%s' is no usable path of a module", start->options->module);
-        return error;
-    }
+    if (start->options->module)
+        return take_given_module(start);
     char folder[PATH_BYTES - 64];
     zcb_error error =
         plat_library_folder((const void *)(uintptr_t)&zcb_version, folder, sizeof(folder));

@@ -286,8 +286,9 @@ typedef struct zcb_session zcb_session;
 
 typedef struct zcb_session_options {
     const char *engine; /* path of pwsh; NULL: zcb_engine_find */
-    /* Absolute path of ZeroCopyBridge.dll. NULL: beside this library, or else in zcb/powershell/ below its
-     * folder, where `meson install` puts it. */
+    /* Path of the module's folder, in which the engine's kind decides between ZeroCopyBridge.dll and
+     * desktop/ZeroCopyBridge.dll, or of the file itself. NULL: the folder of this library, or else zcb/powershell/
+     * below it, where `meson install` puts it. */
     const char *module;
     const char *working_directory; /* NULL: this process's */
     const char *const

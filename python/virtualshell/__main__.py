@@ -65,7 +65,7 @@ class Doctor:
         self._say(
             "shared memory", "anonymous: neither room in /dev/shm nor special rights are needed"
         )
-        module = engine.module_path()
+        module = engine.module_folder() / engine.MODULE_FILE
         if module.is_file():
             self._say("module", str(module))
         else:

@@ -53,9 +53,13 @@ def not_found(error: _native.Error) -> PowerShellNotFoundError:
     return PowerShellNotFoundError(f"{detail or error}\n{HOW_TO_GET}")
 
 
-def module_path() -> Path:
-    """The PowerShell module that comes with this package."""
-    return Path(os.path.abspath(__file__)).parent / "powershell" / "ZeroCopyBridge.dll"
+MODULE_FILE = "ZeroCopyBridge.dll"
+
+
+def module_folder() -> Path:
+    """The PowerShell module that comes with this package: MODULE_FILE for PowerShell, and below
+    desktop/ the same for Windows PowerShell. libzcb takes the one that fits the engine."""
+    return Path(os.path.abspath(__file__)).parent / "powershell"
 
 
 def data_folder() -> Path:

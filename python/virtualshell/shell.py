@@ -398,10 +398,10 @@ class Shell:
             raise
 
     def _start_native(self) -> _native.Session:
-        module = engine.module_path()
-        if not module.is_file():
+        module = engine.module_folder()
+        if not (module / engine.MODULE_FILE).is_file():
             raise StartError(
-                f"{module} is missing: this installation is not complete, install virtualshell"
+                f"{module / engine.MODULE_FILE} is missing: this installation is not complete, install virtualshell"
                 " again"
             )
         _check_folder(self._folder)

@@ -32,6 +32,9 @@ def test_the_package_is_complete() -> None:
         "_native.pyi",
         "powershell/ZeroCopyBridge.dll",
         "powershell/libzcb.so",
+        "powershell/desktop/ZeroCopyBridge.dll",
+        "powershell/desktop/System.Memory.dll",
+        "powershell/desktop/libzcb.so",
     ):
         assert (folder / name).is_file(), name
     assert virtualshell.__version__.count(".") == 2

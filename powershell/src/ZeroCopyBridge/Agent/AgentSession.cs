@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using ZeroCopyBridge.Compatibility;
 using ZeroCopyBridge.Commands;
 using ZeroCopyBridge.Engine;
 using ZeroCopyBridge.Native;

@@ -1,4 +1,5 @@
 using System.Collections.Generic;
+using ZeroCopyBridge.Compatibility;
 using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;

@@ -1,5 +1,6 @@
 using System;
 using System.Text;
+using ZeroCopyBridge.Compatibility;
 using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;

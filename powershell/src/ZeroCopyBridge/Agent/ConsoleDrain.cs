@@ -1,5 +1,6 @@
 using System;
 using System.Text;
+using ZeroCopyBridge.Compatibility;
 using ZeroCopyBridge.Engine;
 using ZeroCopyBridge.Native;
 
@@ -16,9 +17,10 @@ internal sealed class ConsoleDrain
     private readonly AgentConnection _connection;
     private readonly OutputCollector _output;
     private readonly byte[] _bytes = new byte[BufferBytes];
-    private readonly char[] _chars = new char[Encoding.UTF8.GetMaxCharCount(BufferBytes)];
-    private readonly Decoder _out = Encoding.UTF8.GetDecoder();
-    private readonly Decoder _error = Encoding.UTF8.GetDecoder();
+    private char[] _chars = [];
+    private Encoding? _encoding;
+    private Decoder? _out;
+    private Decoder? _error;
 
     public ConsoleDrain(AgentConnection connection, OutputCollector output)
     {
@@ -28,17 +30,33 @@ internal sealed class ConsoleDrain
 
     public void Collect()
     {
-        Collect(1, _out, OutputField.Out);
-        Collect(2, _error, OutputField.Err);
+        Collect(1, ref _out, OutputField.Out);
+        Collect(2, ref _error, OutputField.Err);
     }
 
-    private void Collect(int stream, Decoder decoder, OutputField field)
+    private void Collect(int stream, ref Decoder? decoder, OutputField field)
     {
         int count;
         while ((count = _connection.ReadConsole(stream, _bytes)) > 0)
         {
+            FollowEncoding();
+            decoder ??= _encoding!.GetDecoder();
             int chars = decoder.GetChars(_bytes.AsSpan(0, count), _chars, flush: false);
             _output.Write(field, _chars.AsSpan(0, chars));
         }
+    }
+
+    // Who sets [Console]::OutputEncoding means the programs that are started from then on.
+    private void FollowEncoding()
+    {
+        Encoding encoding = Runtime.ConsoleEncoding;
+        if (encoding.CodePage == _encoding?.CodePage)
+        {
+            return;
+        }
+
+        _encoding = encoding;
+        _out = _error = null;
+        _chars = new char[encoding.GetMaxCharCount(BufferBytes)];
     }
 }

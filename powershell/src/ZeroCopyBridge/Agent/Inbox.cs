@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Threading;
+using ZeroCopyBridge.Compatibility;
 using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
@@ -637,9 +638,9 @@ internal sealed class Inbox
     private static byte[]? Allocate(ulong bytes, out string? refusal)
     {
         refusal = null;
-        if (bytes > (ulong)Array.MaxLength)
+        if (bytes > (ulong)Runtime.MostElements)
         {
-            refusal = $"The message has {bytes} bytes, and a .NET array holds at most {Array.MaxLength}: send it in parts.";
+            refusal = $"The message has {bytes} bytes, and a .NET array holds at most {Runtime.MostElements}: send it in parts.";
             return null;
         }
 

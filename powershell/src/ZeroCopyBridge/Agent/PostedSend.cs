@@ -1,6 +1,7 @@
 using System;
 using System.Diagnostics;
 using System.Text;
+using ZeroCopyBridge.Compatibility;
 using ZeroCopyBridge.Native;
 using ZeroCopyBridge.Values;
 
@@ -35,7 +36,7 @@ internal sealed class PostedSend
     /// <summary>Set under the outbox's lock when it is stopped while it goes out.</summary>
     public bool Withdrawn { get; set; }
 
-    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_start);
+    public TimeSpan Elapsed => Runtime.Elapsed(_start);
 
     /// <summary>The message for a value, whose memory it keeps until <see cref="Release"/>; for a byte[] it is the user's own array.</summary>
     /// <returns>Null when it is a lease that was disposed of.</returns>

@@ -122,5 +122,7 @@ internal sealed unsafe class Replies
         return fields;
     }
 
-    private static long Nanoseconds(TimeSpan elapsed) => elapsed.Ticks * TimeSpan.NanosecondsPerTick;
+    private const long NanosecondsPerTick = 100;
+
+    private static long Nanoseconds(TimeSpan elapsed) => elapsed.Ticks * NanosecondsPerTick;
 }

@@ -7,11 +7,19 @@ internal static partial class AnsiText
 {
     private const char Escape = '\x1b';
 
-    public static bool Contains(string text) => text.Contains(Escape);
+    // The same three groups as PSStyle's plain text rendering: graphics mode, private modes, hyperlinks.
+    private const string Pattern = @"\x1b\[\d*(;\d+)*m|\x1b\[\?\d+[hl]|\x1b\]8;;.*?\x1b\\";
+
+    public static bool Contains(string text) => text.IndexOf(Escape) >= 0;
 
     public static string Strip(string text) => Contains(text) ? Sequences().Replace(text, string.Empty) : text;
 
-    // The same three groups as PSStyle's plain text rendering: graphics mode, private modes, hyperlinks.
-    [GeneratedRegex(@"\x1b\[\d*(;\d+)*m|\x1b\[\?\d+[hl]|\x1b\]8;;.*?\x1b\\", RegexOptions.CultureInvariant)]
+#if NET
+    [GeneratedRegex(Pattern, RegexOptions.CultureInvariant)]
     private static partial Regex Sequences();
+#else
+    private static readonly Regex _sequences = new Regex(Pattern, RegexOptions.CultureInvariant);
+
+    private static Regex Sequences() => _sequences;
+#endif
 }

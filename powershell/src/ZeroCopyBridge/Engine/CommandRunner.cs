@@ -4,6 +4,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Management.Automation;
 using System.Management.Automation.Runspaces;
+using ZeroCopyBridge.Compatibility;
 using ZeroCopyBridge.Values;
 
 namespace ZeroCopyBridge.Engine;
@@ -58,7 +59,7 @@ internal sealed class CommandRunner
             RestoreDollarHook(ending.Success);
         }
 
-        return Describe(ending, exitCodeBefore, Stopwatch.GetElapsedTime(start));
+        return Describe(ending, exitCodeBefore, Runtime.Elapsed(start));
     }
 
     /// <summary>Does the part of a transfer that needs the engine. The command <paramref name="id"/> can be stopped meanwhile.</summary>
@@ -95,7 +96,7 @@ internal sealed class CommandRunner
             RestoreDollarHook(dollarHook);
         }
 
-        return new TransferOutcome(error, stopRequested, Stopwatch.GetElapsedTime(start));
+        return new TransferOutcome(error, stopRequested, Runtime.Elapsed(start));
     }
 
     /// <summary>Evaluates what is to be sent, inside <see cref="Transfer"/>.</summary>

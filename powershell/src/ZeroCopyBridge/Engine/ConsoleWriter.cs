@@ -18,15 +18,17 @@ internal sealed class ConsoleWriter : TextWriter
 
     public override Encoding Encoding { get; } = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 
-    public override void Write(char value) => _output.Write(_field, new ReadOnlySpan<char>(in value));
+    public override unsafe void Write(char value) => _output.Write(_field, new ReadOnlySpan<char>(&value, 1));
 
     public override void Write(char[] buffer, int index, int count) => _output.Write(_field, buffer.AsSpan(index, count));
-
-    public override void Write(ReadOnlySpan<char> buffer) => _output.Write(_field, buffer);
 
     public override void Write(string? value) => _output.Write(_field, value);
 
     public override void WriteLine(string? value) => _output.WriteLine(_field, value);
 
+#if NET
+    public override void Write(ReadOnlySpan<char> buffer) => _output.Write(_field, buffer);
+
     public override void WriteLine(ReadOnlySpan<char> buffer) => _output.WriteLine(_field, buffer);
+#endif
 }

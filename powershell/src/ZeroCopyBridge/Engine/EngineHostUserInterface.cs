@@ -4,6 +4,7 @@ using System.Collections.ObjectModel;
 using System.Management.Automation;
 using System.Management.Automation.Host;
 using System.Security;
+using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Engine;
 

@@ -1,5 +1,6 @@
 using System;
 using System.Text;
+using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Engine;
 
@@ -48,7 +49,7 @@ internal sealed class TextField
     private void Grow(int extra)
     {
         int wanted = checked(_count + extra);
-        int doubled = (int)Math.Min(2L * _chars.Length, Array.MaxLength);
+        int doubled = (int)Math.Min(2L * _chars.Length, Runtime.MostElements);
         Array.Resize(ref _chars, Math.Max(wanted, doubled));
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Engine;
 
@@ -19,7 +20,7 @@ internal sealed class Utf8Buffer
         if (atLeast > _bytes.Length - _count)
         {
             int wanted = checked(_count + atLeast);
-            int doubled = (int)Math.Min(2L * _bytes.Length, Array.MaxLength);
+            int doubled = (int)Math.Min(2L * _bytes.Length, Runtime.MostElements);
             Array.Resize(ref _bytes, Math.Max(wanted, doubled));
         }
 

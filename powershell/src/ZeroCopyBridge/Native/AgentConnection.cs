@@ -17,7 +17,7 @@ internal sealed unsafe class AgentConnection : IDisposable
     /// <exception cref="ZcbException">This process was not started by libzcb, or the two versions don't fit.</exception>
     public static AgentConnection Open(string engineVersion)
     {
-        ZcbError error = NativeMethods.zcb_agent_open(engineVersion, out nint agent, out ZcbDetail why);
+        ZcbError error = NativeMethods.zcb_agent_open(NativeText.For(engineVersion), out nint agent, out ZcbDetail why);
         return error == ZcbError.Ok
             ? new AgentConnection(new AgentHandle(agent))
             : throw new ZcbException("connecting to the program that started this engine", error, NativeText.Of(in why));
@@ -67,7 +67,7 @@ internal sealed unsafe class AgentConnection : IDisposable
 
     /// <summary>The number of the bridge with this name; null when there is none.</summary>
     public uint? FindChannel(string name) =>
-        NativeMethods.zcb_agent_find_channel(_handle, name, out uint number) == ZcbError.Ok ? number : null;
+        NativeMethods.zcb_agent_find_channel(_handle, NativeText.For(name), out uint number) == ZcbError.Ok ? number : null;
 
     public void ForgetChannel(uint number) => NativeMethods.zcb_agent_forget_channel(_handle, number);
 

@@ -1,4 +1,5 @@
 using System;
+using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Native;
 
@@ -9,7 +10,7 @@ internal static unsafe class FreshArray
     /// <exception cref="OutOfMemoryException">There is no memory for it.</exception>
     public static byte[] Allocate(int length)
     {
-        byte[] array = GC.AllocateUninitializedArray<byte>(length);
+        byte[] array = Runtime.AllocateArray(length);
         fixed (byte* bytes = array)
         {
             NativeMethods.zcb_advise_huge(bytes, (nuint)length);

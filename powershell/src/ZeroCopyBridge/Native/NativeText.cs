@@ -1,23 +1,27 @@
 using System;
 using System.Runtime.InteropServices;
 using System.Text;
+using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Native;
 
-/// <summary>Text that libzcb gives.</summary>
+/// <summary>Text that libzcb gives and takes.</summary>
 internal static unsafe class NativeText
 {
     /// <summary>The sentence for an error.</summary>
     public static string Of(ZcbError error) =>
-        Marshal.PtrToStringUTF8((nint)NativeMethods.zcb_error_text((int)error)) ?? error.ToString();
+        Runtime.TextAt(NativeMethods.zcb_error_text((int)error)) ?? error.ToString();
 
     public static string Of(in ZcbDetail detail)
     {
         fixed (byte* text = detail.Text)
         {
-            return Marshal.PtrToStringUTF8((nint)text) ?? string.Empty;
+            return Runtime.TextAt(text) ?? string.Empty;
         }
     }
+
+    /// <summary>UTF-8 with a NUL behind it.</summary>
+    public static byte[] For(string text) => Encoding.UTF8.GetBytes(text + '\0');
 
     public static string Of(byte* text, nuint bytes) => Encoding.UTF8.GetString(text, checked((int)bytes));
 }

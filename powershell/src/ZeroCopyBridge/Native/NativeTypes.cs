@@ -15,8 +15,8 @@ internal unsafe struct ZcbWait
 {
     public long DeadlineNs;
     public nint Cancel;
-    public delegate* unmanaged<void*, int> Interrupted;
-    public void* Argument;
+    public nint Interrupted;
+    public nint Argument;
     public nint Watch;
     public nint InterruptEvent;
 
@@ -66,12 +66,26 @@ internal unsafe struct ZcbResult
 }
 
 /// <summary>ZCB_FIELDS texts, in the order of OutputField.</summary>
-[System.Runtime.CompilerServices.InlineArray(Count)]
-internal struct ZcbFields
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct ZcbFields
 {
     public const int Count = 7;
 
-    private ZcbText _first;
+    private fixed long _texts[2 * Count]; // a ZcbText is a pointer and a length, of 8 bytes each
+
+    public ZcbText this[int index]
+    {
+        set
+        {
+            if ((uint)index >= Count)
+            {
+                throw new System.ArgumentOutOfRangeException(nameof(index));
+            }
+
+            _texts[2 * index] = (long)value.Text;
+            _texts[2 * index + 1] = (long)value.Bytes;
+        }
+    }
 }
 
 internal enum ZcbKind : uint

@@ -1,6 +1,7 @@
 using System;
 using System.Management.Automation;
 using System.Text;
+using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Values;
 
