@@ -30,7 +30,7 @@ CSPROJ := powershell/src/ZeroCopyBridge/ZeroCopyBridge.csproj
 .PHONY: help setup setup-lint setup-bench build demo test test-c test-endtoend test-python test-powershell examples \
 	bench bench-quick bench-build format lint check sanitize asan tsan stress stress-c stress-python \
 	faults faults-some models hardening fuzz fuzz-minute soak soak-minute setup-stress wheel clean \
-	setup-windows build-windows test-windows
+	setup-windows build-windows test-windows test-desktop-module
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -156,6 +156,9 @@ test-windows: build-windows ## the C tests and the end-to-end test under Wine, a
 		ZCB_TEST_MODULE='Z:$(CURDIR)/build/windows/c/powershell/ZeroCopyBridge.dll' \
 		$(MESON_TEST) build/windows/c; status=$$?; $(WINDOWS)/wine.sh --end; exit $$status
 	tests/windows/python/check.sh build/windows/c
+
+test-desktop-module: build ## the Python tests with the module's build for Windows PowerShell, loaded by PowerShell
+	scripts/test-desktop-module.sh $(PY) $(PYTEST)
 
 clean: ## remove everything that was built
 	rm -rf build dist $(VENV) .mesonpy-* .hypothesis

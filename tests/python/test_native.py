@@ -30,14 +30,14 @@ from conftest import descriptors
 
 from virtualshell import _native
 from virtualshell._native import Bridge, CliXml, Error, Lease, Result, Session
-from virtualshell.engine import module_path
+from virtualshell.engine import module_folder
 
 MIB = 1 << 20
 SOON = 20.0
 
 
 def start(**options: Any) -> Session:
-    return Session(module=str(module_path()), **options)
+    return Session(module=str(module_folder()), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -912,9 +912,9 @@ def test_no_memory_for_a_message(run_python: Callable[..., Any]) -> None:
 import resource
 from pathlib import Path
 from virtualshell import _native
-from virtualshell.engine import module_path
+from virtualshell.engine import module_folder
 
-session = _native.Session(module=str(module_path()))
+session = _native.Session(module=str(module_folder()))
 bridge = _native.Bridge(session, frame_bytes=1 << 20, window_bytes=1 << 20)
 session.run("$large = [byte[]]::new(512MB); $small = [byte[]](1..9)")
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -942,9 +942,9 @@ def test_exit_without_close(run_python: Callable[..., Any]) -> None:
         """
 import threading
 from virtualshell import _native
-from virtualshell.engine import module_path
+from virtualshell.engine import module_folder
 
-session = _native.Session(module=str(module_path()))
+session = _native.Session(module=str(module_folder()))
 bridge = _native.Bridge(session, frame_bytes=1 << 20, window_bytes=1 << 20)
 kept = bridge.post_send("[byte[]](1..9)") and bridge.receive_lease(20)[1]
 _native.kept = (session, bridge, kept, session.run("1"))
