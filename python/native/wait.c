@@ -3,8 +3,16 @@
 
 #include <math.h>
 
-#ifndef _WIN32
+#ifdef _WIN32
+#include <windows.h>
+#else
 #include <pthread.h>
+#endif
+
+#ifdef _WIN32
+/* CPython's own: a manual-reset event, set by Ctrl-C after the signal was noted for PyErr_CheckSignals. Exported by
+ * all versions, declared in no public header (Include/internal/pycore_signal.h). */
+PyAPI_FUNC(void *) _PyOS_SigintEvent(void);
 #endif
 
 /* Beyond this a timeout is none: 68 years, far inside the range of int64_t nanoseconds. */
@@ -35,11 +43,13 @@ int64_t native_deadline_ns(double seconds)
     return seconds > 0 ? zcb_now_ns() + (int64_t)ceil(seconds * 1e9) : 0;
 }
 
+#ifndef _WIN32
 /* In a forked child the thread that called fork() is the main thread. */
 static void set_main_thread(void)
 {
     main_thread = PyThread_get_thread_ident();
 }
+#endif
 
 static bool find_main_thread(void)
 {
@@ -73,6 +83,9 @@ static int run_signal_handlers(void *arg)
 {
     native_wait *wait = arg;
     if (!wait->raised) {
+#ifdef _WIN32
+        ResetEvent(wait->wait.interrupt_event);
+#endif
         PyEval_RestoreThread(wait->thread);
         wait->raised = PyErr_CheckSignals() < 0;
         wait->thread = PyEval_SaveThread();
@@ -91,6 +104,9 @@ static bool begin_on_main(native_wait *wait)
         }
     }
     wait->wait.interrupted = run_signal_handlers;
+#ifdef _WIN32
+    wait->wait.interrupt_event = _PyOS_SigintEvent();
+#endif
     wait->outer = main_waits;
     main_waits = wait;
     return true;
