@@ -76,8 +76,9 @@ class Shell:
     one at a time, in the order in which they were given. Times are in seconds; `math.inf` stands
     for no limit.
 
-    powershell_path: path of `pwsh`; by default the one on PATH, else the one that `python -m
-        virtualshell install-engine` installed, else NuGet's.
+    powershell_path: path of `pwsh`, or on Windows of `powershell.exe`; by default the `pwsh` on
+        PATH, else the one of an installer (on Windows) or of `python -m virtualshell
+        install-engine`, else Windows PowerShell, else NuGet's.
     timeout_seconds: limit of every command and transfer that has no timeout of its own; None for no
         limit.
     working_directory: where the session begins; by default Python's own.
@@ -401,8 +402,8 @@ class Shell:
         module = engine.module_folder()
         if not (module / engine.MODULE_FILE).is_file():
             raise StartError(
-                f"{module / engine.MODULE_FILE} is missing: this installation is not complete, install virtualshell"
-                " again"
+                f"{module / engine.MODULE_FILE} is missing: this installation is not complete,"
+                " install virtualshell again"
             )
         _check_folder(self._folder)
         try:
