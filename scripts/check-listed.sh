@@ -20,6 +20,7 @@ check() { # FOLDER PATTERN PREFIX: files of FOLDER, named in FOLDER's or its par
 
 check src '*.c' ''
 check src/platform/posix '*.c' ''
+check src/platform/windows '*.c' ''
 check python/native '*.c' ''
 check python/virtualshell '*.py*' ''
 check powershell/module '*.ps*' ''
