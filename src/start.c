@@ -247,23 +247,41 @@ static zcb_error prepare(struct starting *start)
 /* ---------------------------------------------------------------- the answer */
 
 /* What an engine that ended too early has written, as much as fits. */
-static void append_output(struct starting *start, plat_handle file)
+static void read_output(const struct starting *start, char *text, size_t room)
 {
-    size_t used = strlen(start->why->text), got = 0;
-    size_t room = sizeof(start->why->text) - 1 - used;
-    if (room > 1 && plat_file_read(file, 0, start->why->text + used, room, &got) == ZCB_OK)
-        start->why->text[used + got] = 0;
+    const plat_handle files[] = {start->err, start->out};
+    size_t used = 0;
+    for (size_t i = 0; i < 2; i++) {
+        size_t got = 0;
+        if (plat_file_read(files[i], 0, text + used, room - 1 - used, &got) == ZCB_OK)
+            used += got;
+    }
+    text[used] = 0;
+}
+
+/* What to do when it was forbidden what every session needs: Windows has policies, often of a group. */
+static const char *advice_on(const char *output)
+{
+    static const char *const signs[] = {"PSSecurityException", "UnauthorizedAccess",
+                                        "language mode"};
+    for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
+        if (strstr(output, signs[i]))
+            return " (a policy of this machine forbids PowerShell to load the module; "
+                   "`Get-ExecutionPolicy "
+                   "-List` and `$ExecutionContext.SessionState.LanguageMode` show which: ask who "
+                   "set it)";
+    return "";
 }
 
 static zcb_error ended_early(struct starting *start)
 {
     int code = 0;
-    char end[64];
+    char end[64], output[sizeof(start->why->text)];
     start->session->reaped = plat_process_ended(&start->session->child, &code);
     plat_end_text(code, end, sizeof(end));
-    error_detail(start->why, "%s %s before it answered. It wrote: ", start->engine, end);
-    append_output(start, start->err);
-    append_output(start, start->out);
+    read_output(start, output, sizeof(output));
+    error_detail(start->why, "%s %s before it answered%s. It wrote: %s", start->engine, end,
+                 advice_on(output), output);
     return ZCB_ERR_START;
 }
 

@@ -707,6 +707,10 @@ static void start_wrongly(const char *how)
         fprintf(stderr, "it hurts\n");
         exit(7);
     }
+    if (strcmp(how, "forbidden") == 0) {
+        fprintf(stderr, "    + FullyQualifiedErrorId : UnauthorizedAccess\n");
+        exit(1);
+    }
     if (strcmp(how, "killed") == 0)
         end_by_force();
     if (strcmp(how, "mute") == 0)

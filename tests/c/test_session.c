@@ -98,6 +98,8 @@ static void a_start_that_fails_says_why_and_leaves_nothing(void **state)
     (void)state;
     assert_start_fails("die", ZCB_ERR_START, "exited with code 7");
     assert_start_fails("die", ZCB_ERR_START, "it hurts");
+    assert_start_fails("forbidden", ZCB_ERR_START, "a policy of this machine forbids");
+    assert_start_fails("forbidden", ZCB_ERR_START, "It wrote:     + FullyQualifiedErrorId");
     assert_start_fails("killed", ZCB_ERR_START, KILLED);
     assert_start_fails("mute", ZCB_ERR_TIMEOUT, "did not answer in time");
     assert_start_fails("old", ZCB_ERR_VERSION, "7.3.9");
