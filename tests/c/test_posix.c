@@ -835,6 +835,7 @@ static void lead_group_and_end(int go, int tell)
 {
     char byte;
     setsid();
+    signal(SIGHUP, SIG_DFL); /* ignored where the tests were started by nohup */
     pid_t below = fork();
     if (below == 0)
         for (;;)
