@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol.h"
+#include "protocol/protocol.h"
 #include "vandal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -4,7 +4,7 @@
 #define ZCB_FUZZ_PEER_H
 
 #include "random.h"
-#include "session.h"
+#include "session/session.h"
 #include "vandal.h"
 
 /* Tells the started process which part it plays. */

@@ -1,5 +1,5 @@
 /*
- * Blocks and leases: src/send.c, frame.c, block.c and receive.c, without the sleeping (wait.pml).
+ * Blocks and leases: src/channel/send.c, frame.c, block.c and receive.c, without the sleeping (wait.pml).
  *
  * The producer sends MESSAGES messages of 1 to 3 parts: whole in a block of the frame, step by step if
  * the consumer waits; streaming through the pieces of the window; or as a block that its user filled in
@@ -55,7 +55,7 @@ chan user = [1] of {byte}; /* blocks that their user still has */
 byte given_back;           /* rx->returned, under return_lock */
 chan leases = [1] of {byte, byte, byte, byte}; /* block, cell, parts, message */
 
-/* ---------------------------------------------------------------- the producer's book: src/frame.c */
+/* ---------------------------------------------------------------- the producer's book: src/channel/frame.c */
 
 inline free_block(b)
 {
@@ -114,7 +114,7 @@ inline frame_allocate(size, b)
     fi
 }
 
-/* ---------------------------------------------------------------- the producer: src/send.c */
+/* ---------------------------------------------------------------- the producer: src/channel/send.c */
 
 /* blocks_collect, tx_collect */
 inline collect()
@@ -369,7 +369,7 @@ active proctype producer()
     od
 }
 
-/* zcb_block_free (src/block.c), on a thread that waits for nobody. One block a time is on its way here,
+/* zcb_block_free (src/channel/block.c), on a thread that waits for nobody. One block a time is on its way here,
  * so that the list of let_go is a place. */
 active proctype block_user()
 {
@@ -379,7 +379,7 @@ end:
     od
 }
 
-/* ---------------------------------------------------------------- the consumer: src/receive.c */
+/* ---------------------------------------------------------------- the consumer: src/channel/receive.c */
 
 /* From here on anybody may write there. */
 inline forget(b)

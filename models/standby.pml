@@ -1,5 +1,5 @@
 /*
- * The hand-over of the reading and the standby bell: src/replies.c, with tx_ring of src/send.c.
+ * The hand-over of the reading and the standby bell: src/session/replies.c, with tx_ring of src/channel/send.c.
  *
  * Of three threads WAITERS wait for a result each (zcb_session_wait); the others stand by for results
  * that notify (zcb_session_next). One of all these reads at a time. The engine answers what was
@@ -27,7 +27,7 @@ bool data_bell, standby_bell;
 byte answers[ANSWERS]; /* the ring */
 bool submitted[ANSWERS];
 
-/* ---- the session (src/session.h), under its lock ---- */
+/* ---- the session (src/session/session.h), under its lock ---- */
 bool locked, reading, armed;
 bool done[ANSWERS], awaited[ANSWERS];
 byte notify_count; /* pending commands that notify */
@@ -56,7 +56,7 @@ end:
 #define DRAIN skip
 #endif
 
-/* ---------------------------------------------------------------- telling: waiter_tell (src/turn.c) */
+/* ---------------------------------------------------------------- telling: waiter_tell (src/channel/turn.c) */
 
 inline tell_standby(t)
 {
@@ -69,7 +69,7 @@ inline tell_standby(t)
     }
 }
 
-/* ---------------------------------------------------------------- src/replies.c, under the lock */
+/* ---------------------------------------------------------------- src/session/replies.c, under the lock */
 
 inline arm(t)
 {
@@ -125,7 +125,7 @@ inline hand_over()
     fi
 }
 
-/* pending_finish (src/pending.c), session_tell_standby */
+/* pending_finish (src/session/pending.c), session_tell_standby */
 inline enter_reply(id)
 {
     done[id] = true;
@@ -146,7 +146,7 @@ inline enter_reply(id)
     fi
 }
 
-/* wait_for_reply: sleep_once (src/wait.c) on the data bell */
+/* wait_for_reply: sleep_once (src/channel/wait.c) on the data bell */
 inline wait_for_reply()
 {
     do
@@ -201,7 +201,7 @@ inline stand_by(t)
 
 /* ---------------------------------------------------------------- the program's threads */
 
-/* enter, send_command (src/commands.c) */
+/* enter, send_command (src/session/commands.c) */
 inline submit(id, notifies)
 {
     atomic { LOCK; notify_count = notify_count + notifies };
@@ -253,7 +253,7 @@ proctype standby(byte self)
 
 /* ---------------------------------------------------------------- the engine */
 
-/* tx_ring (src/send.c) */
+/* tx_ring (src/channel/send.c) */
 inline tx_ring()
 {
     if
@@ -275,7 +275,7 @@ inline tx_ring()
     fi
 }
 
-/* send_reply (src/agent.c), publish (src/send.c); soon or not */
+/* send_reply (src/agent/agent.c), publish (src/channel/send.c); soon or not */
 inline answer(id)
 {
     atomic {
@@ -293,7 +293,7 @@ inline answer(id)
     fi
 }
 
-/* zcb_agent_flush (src/agent.c): before the engine sleeps or has its next command */
+/* zcb_agent_flush (src/agent/agent.c): before the engine sleeps or has its next command */
 inline flush()
 {
 #ifndef BROKEN_NO_FLUSH

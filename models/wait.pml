@@ -1,5 +1,5 @@
 /*
- * No wake-up is lost: wait_any of src/wait.c, on both ends of a stream and for a watched second one.
+ * No wake-up is lost: wait_any of src/channel/wait.c, on both ends of a stream and for a watched second one.
  *
  * The producer publishes MESSAGES descriptors on stream 0 and waits for room; another one publishes on
  * stream 1, which the consumer watches in the same wait (channel_wait). What the consumer took is given
@@ -85,7 +85,7 @@ end:
 }
 #endif
 
-/* ---- wait_ring (src/wait.h), tx_ring (src/send.c) ---- */
+/* ---- wait_ring (src/channel/wait.h), tx_ring (src/channel/send.c) ---- */
 
 inline ring(asleep, bell, drain)
 {
@@ -103,7 +103,7 @@ inline ring(asleep, bell, drain)
 
 /* ---- producers ---- */
 
-/* room_ready (src/send.c) of a message that has not begun */
+/* room_ready (src/channel/send.c) of a message that has not begun */
 inline look_for_room()
 {
     ready = returned != collected;
@@ -113,7 +113,7 @@ inline look_for_room()
     fi
 }
 
-/* sleep_once (src/wait.c) for the one source */
+/* sleep_once (src/channel/wait.c) for the one source */
 inline sleep_for_room()
 {
     STORE_PRODUCER_ASLEEP(true);
@@ -138,7 +138,7 @@ inline wait_for_room()
     ready = false
 }
 
-/* publish (src/send.c) */
+/* publish (src/channel/send.c) */
 inline publish()
 {
 #ifdef BROKEN_RING_BEFORE_PUBLISH
@@ -167,7 +167,7 @@ active proctype producer()
         fi
     od;
     DRAIN_PRODUCER;
-    /* shut (src/channel.c): the bell is emptied and rung, whoever sleeps */
+    /* shut (src/channel/channel.c): the bell is emptied and rung, whoever sleeps */
 #ifdef BROKEN_CLOSE_RINGS_FIRST
     data_bell[0] = false;
     data_bell[0] = true;
@@ -194,7 +194,7 @@ active proctype watched_producer()
 
 /* ---- the consumer ---- */
 
-/* any_ready (src/wait.c) over data_ready (src/receive.c) of both streams */
+/* any_ready (src/channel/wait.c) over data_ready (src/channel/receive.c) of both streams */
 inline look_for_data()
 {
     ready = head[0] != taken[0];
@@ -216,7 +216,7 @@ inline poll_bells()
     rung = 0
 }
 
-/* sleep_once (src/wait.c) */
+/* sleep_once (src/channel/wait.c) */
 inline sleep_for_data()
 {
 #ifdef BROKEN_LOOK_BEFORE_ASLEEP
@@ -241,7 +241,7 @@ inline sleep_for_data()
     consumer_asleep[1] = false
 }
 
-/* wait_any (src/wait.c): its spinning is one more look */
+/* wait_any (src/channel/wait.c): its spinning is one more look */
 inline wait_for_data()
 {
     look_for_data();
@@ -252,7 +252,7 @@ inline wait_for_data()
     ready = false
 }
 
-/* take_descriptor (src/receive.c), which tells the producer */
+/* take_descriptor (src/channel/receive.c), which tells the producer */
 inline take()
 {
     taken[0]++;
@@ -280,7 +280,7 @@ active proctype consumer()
     assert(taken[0] == MESSAGES)
 }
 
-/* rx_give_back (src/receive.c), called by zcb_lease_free on any thread */
+/* rx_give_back (src/channel/receive.c), called by zcb_lease_free on any thread */
 active proctype lessee()
 {
     byte given;

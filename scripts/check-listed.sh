@@ -18,9 +18,9 @@ check() { # FOLDER PATTERN PREFIX: files of FOLDER, named in FOLDER's or its par
     done
 }
 
-check src '*.c' ''
-check src/platform/posix '*.c' ''
-check src/platform/windows '*.c' ''
+for room in platform platform/posix platform/linux platform/windows channel protocol session agent; do
+    check "src/$room" '*.c' ''
+done
 check python/native '*.c' ''
 check python/virtualshell '*.py*' ''
 check powershell/module '*.ps*' ''

@@ -4,8 +4,8 @@
  */
 #include "fake_engine.h"
 
-#include "channel.h"
-#include "protocol.h"
+#include "channel/channel.h"
+#include "protocol/protocol.h"
 
 #define PIECE_BYTES 65536
 

@@ -2,7 +2,7 @@
 #ifndef ZCB_TEST_FAKE_ENGINE_H
 #define ZCB_TEST_FAKE_ENGINE_H
 
-#include "session.h"
+#include "session/session.h"
 #include "support.h"
 
 /* Arguments of its command "nonsense". */

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "channel.h"
+#include "channel/channel.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (UINT64_C(1) << 20)

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "platform.h"
+#include "platform/platform.h"
 
 /* Reasons. */
 #define NO_FORK "there is no fork: no process is a copy of another one"

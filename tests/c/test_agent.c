@@ -1,7 +1,7 @@
 /* The engine's side, with a program whose records and messages are made by hand, both in this process. */
 #include "support.h"
 
-#include "protocol.h"
+#include "protocol/protocol.h"
 
 /* The program's side. */
 struct program {

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "error.h"
+#include "platform/error.h"
 
 static void every_error_has_its_name_and_text(void **state)
 {

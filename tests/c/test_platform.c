@@ -1,4 +1,4 @@
-/* The porting contract of src/platform.h, kept on every system. What one system adds is in test_posix.c and test_windows.c. */
+/* The porting contract of src/platform/platform.h, kept on every system. What one system adds is in test_posix.c and test_windows.c. */
 #include "support.h"
 
 #include <stdatomic.h>

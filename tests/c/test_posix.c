@@ -1,4 +1,4 @@
-/* What the POSIX side of src/platform.h adds to the contract: descriptors, seals, signals, sessions, fork. */
+/* What the POSIX side of src/platform/platform.h adds to the contract: descriptors, seals, signals, sessions, fork. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform.h"
+#include "platform/platform.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436

@@ -1,7 +1,7 @@
 /* A lock that is given in the order of asking. */
 #include "support.h"
 
-#include "turn.h"
+#include "channel/turn.h"
 
 struct asker {
     struct turn *turn;

@@ -1,7 +1,7 @@
 /* The one wait: what ends it, and that nothing is missed. */
 #include "fake_engine.h"
 
-#include "wait.h"
+#include "channel/wait.h"
 
 struct place {
     _Atomic uint32_t value;

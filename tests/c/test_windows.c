@@ -1,10 +1,10 @@
-/* What the Windows side of src/platform.h adds to the contract: sections, jobs, pipes, paths, signals' stand-in. */
+/* What the Windows side of src/platform/platform.h adds to the contract: sections, jobs, pipes, paths, signals' stand-in. */
 #include "fake_engine.h"
 
 #include <aclapi.h>
 #include <sddl.h>
 
-#include "wait.h"
+#include "channel/wait.h"
 
 static int64_t soon(void)
 {

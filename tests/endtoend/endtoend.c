@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "platform.h"
+#include "platform/platform.h"
 #include "zcb/zcb.h"
 
 #define SKIPPED 77

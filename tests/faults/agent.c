@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel.h"
-#include "protocol.h"
+#include "channel/channel.h"
+#include "protocol/protocol.h"
 #include "support.h"
 
 #define TEXT_BYTES (100 * KIB)

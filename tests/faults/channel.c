@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "channel.h"
+#include "channel/channel.h"
 #include "support.h"
 
 #define FRAME_BYTES (256 * KIB)

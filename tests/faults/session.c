@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "session.h"
+#include "session/session.h"
 #include "support.h"
 
 #define GRACE_MS 2000

@@ -1,6 +1,6 @@
 #include "posix.h"
 
-#include "error.h"
+#include "platform/error.h"
 
 #include <dirent.h>
 #include <dlfcn.h>

@@ -6,7 +6,7 @@
 #ifndef ZCB_POSIX_H
 #define ZCB_POSIX_H
 
-#include "platform.h"
+#include "platform/platform.h"
 
 /* What an errno means to the caller of a plat_ function. */
 zcb_error posix_error(int number);

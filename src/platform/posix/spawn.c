@@ -1,6 +1,6 @@
 #include "posix.h"
 
-#include "error.h"
+#include "platform/error.h"
 
 #include <errno.h>
 #include <fcntl.h>

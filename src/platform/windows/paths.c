@@ -1,6 +1,6 @@
 #include "windows.h"
 
-#include "error.h"
+#include "platform/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>

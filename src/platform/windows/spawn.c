@@ -1,6 +1,6 @@
 #include "windows.h"
 
-#include "error.h"
+#include "platform/error.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #endif
 #include <windows.h>
 
-#include "platform.h"
+#include "platform/platform.h"
 
 /* ---- handle.c ---- */
 

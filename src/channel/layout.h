@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "platform.h"
+#include "platform/platform.h"
 
 #define LAYOUT_MAGIC UINT64_C(0x316263617a63627a)
 #define LAYOUT_VERSION 1u

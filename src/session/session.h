@@ -3,9 +3,9 @@
 #ifndef ZCB_SESSION_H
 #define ZCB_SESSION_H
 
-#include "channel.h"
-#include "error.h"
-#include "protocol.h"
+#include "channel/channel.h"
+#include "platform/error.h"
+#include "protocol/protocol.h"
 
 /* A result with the memory behind it. */
 struct reply {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "platform/error.h"
 #include "session.h"
 
 #define DEFAULT_GRACE_MS 5000

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "layout.h"
+#include "channel/layout.h"
 
 #define PROTOCOL_VERSION 1u
 #define LINK_MAGIC UINT32_C(0x7a636231)

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "layout.h"
-#include "platform.h"
+#include "platform/platform.h"
 
 struct zcb_cancel {
     int64_t owner; /* process id: a forked child must not set its parent's */

@@ -1,5 +1,5 @@
 #include "block.h"
-#include "error.h"
+#include "platform/error.h"
 
 #include <stdlib.h>
 #include <string.h>

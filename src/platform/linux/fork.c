@@ -1,4 +1,4 @@
-#include "posix.h"
+#include "platform/posix/posix.h"
 
 #include <stdatomic.h>
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 /* The life of a session: whether it goes on, why it ended, and how it is ended. */
 #include "session.h"
-#include "error.h"
+#include "platform/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>

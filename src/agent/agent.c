@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel.h"
-#include "error.h"
-#include "protocol.h"
+#include "channel/channel.h"
+#include "platform/error.h"
+#include "protocol/protocol.h"
 
 #define WELCOME_WAIT_MS 10000
 

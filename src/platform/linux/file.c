@@ -1,4 +1,4 @@
-#include "posix.h"
+#include "platform/posix/posix.h"
 
 #include <errno.h>
 #include <fcntl.h>

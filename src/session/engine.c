@@ -1,6 +1,6 @@
 /* Where PowerShell lies on this machine. Nothing is started: its version is checked when it says hello. */
-#include "error.h"
-#include "platform.h"
+#include "platform/error.h"
+#include "platform/platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
