@@ -151,7 +151,7 @@ static zcb_error hand_over(struct world *world, const zcb_channel *channel, uint
                                  .label = "x"};
     plat_handle handles[1 + BELLS] = {region->memory.handle};
     memcpy(&handles[1], region->bells, sizeof(region->bells));
-    return plat_link_send(world->link, &record, sizeof(record), handles, 1 + BELLS);
+    return zcbi_plat_link_send(world->link, &record, sizeof(record), handles, 1 + BELLS);
 }
 
 /* The commands' memory once more, as a bridge's channel. */
@@ -197,7 +197,7 @@ static void (*const steps[])(struct world *) = {
 static zcb_error open_channel(zcb_channel **channel)
 {
     const zcb_channel_options options = {.frame_bytes = FRAME_BYTES, .window_bytes = WINDOW_BYTES};
-    return channel_open(&options, PLAT_NO_HANDLE, channel);
+    return zcbi_channel_open(&options, PLAT_NO_HANDLE, channel);
 }
 
 static zcb_error open_agent(struct world *world)
@@ -206,12 +206,12 @@ static zcb_error open_agent(struct world *world)
     char number[16];
     struct link_record welcome = {
         .magic = LINK_MAGIC, .version = PROTOCOL_VERSION, .type = LINK_WELCOME, .number = 120};
-    zcb_error error = plat_link_pair(&world->link, &inherited);
+    zcb_error error = zcbi_plat_link_pair(&world->link, &inherited);
     if (error)
         return error;
     snprintf(number, sizeof(number), "%d", (int)inherited);
     setenv(ZCB_LINK_VARIABLE, number, 1);
-    error = plat_link_send(world->link, &welcome, sizeof(welcome), NULL, 0);
+    error = zcbi_plat_link_send(world->link, &welcome, sizeof(welcome), NULL, 0);
     if (!error)
         error = open_channel(&world->commands);
     if (!error)
@@ -226,9 +226,9 @@ static zcb_error open_agent(struct world *world)
 static void begin(struct world *world)
 {
     *world = (struct world){.input = world->input};
-    if (open_agent(world) || plat_event_create(&world->gone))
+    if (open_agent(world) || zcbi_plat_event_create(&world->gone))
         abort();
-    plat_event_set(world->gone);
+    zcbi_plat_event_set(world->gone);
     zcb_agent_commands(world->agent)->peer = world->gone;
     vandal_init(&world->command_vandal, zcb_agent_commands(world->agent));
     vandal_init(&world->urgent_vandal, world->urgent);
@@ -240,8 +240,8 @@ static void let_go(struct world *world)
     zcb_agent_free(world->agent);
     zcb_channel_free(world->commands);
     zcb_channel_free(world->urgent);
-    plat_close(world->gone);
-    plat_close(world->link);
+    zcbi_plat_close(world->gone);
+    zcbi_plat_close(world->link);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -250,7 +250,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin(&world);
     while (world.input.left > 0) {
         steps[input_pick(&world.input, sizeof(steps) / sizeof(*steps))](&world);
-        if (channel_state(zcb_agent_commands(world.agent)) && input_bit(&world.input)) {
+        if (zcbi_channel_state(zcb_agent_commands(world.agent)) && input_bit(&world.input)) {
             let_go(&world); /* nothing goes on there any more */
             begin(&world);
         }

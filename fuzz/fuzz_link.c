@@ -73,7 +73,7 @@ static plat_handle some_handle(struct input *input, const zcb_channel *channel, 
         close(pipes[0]);
         return pipes[1];
     case 3:
-        return plat_event_create(&event) ? PLAT_NO_HANDLE : event;
+        return zcbi_plat_event_create(&event) ? PLAT_NO_HANDLE : event;
     case 4:
         return open("/dev/zero", O_RDONLY | O_CLOEXEC);
     case 5:
@@ -115,10 +115,10 @@ static void send_spoilt(struct input *input, plat_handle link, struct link_recor
     count = (unsigned)spoilt(input, count) % (PLAT_LINK_HANDLES + 1);
     for (unsigned i = 0; i < count; i++)
         handles[i] = some_handle(input, channel, i);
-    (void)plat_link_send(link, bytes, length <= sizeof(bytes) ? (size_t)length : sizeof(bytes),
-                         handles, count);
+    (void)zcbi_plat_link_send(link, bytes, length <= sizeof(bytes) ? (size_t)length : sizeof(bytes),
+                              handles, count);
     for (unsigned i = 0; i < count; i++)
-        plat_close(handles[i]);
+        zcbi_plat_close(handles[i]);
 }
 
 /* ---------------------------------------------------------------- the agent's side */
@@ -157,7 +157,7 @@ static void agent_meets_program(struct input *input, const zcb_channel *channel)
     char number[16];
     zcb_agent *agent;
     zcb_detail why;
-    if (plat_link_pair(&ours, &inherited))
+    if (zcbi_plat_link_pair(&ours, &inherited))
         abort();
     snprintf(number, sizeof(number), "%d", (int)inherited);
     setenv(ZCB_LINK_VARIABLE, number, 1);
@@ -169,14 +169,14 @@ static void agent_meets_program(struct input *input, const zcb_channel *channel)
         use_agent(input, agent);
         zcb_agent_free(agent);
     }
-    plat_close(ours);
+    zcbi_plat_close(ours);
 }
 
 /* ---------------------------------------------------------------- the program's side */
 
 static void send_answer(struct input *input, plat_handle link, const zcb_channel *channel)
 {
-    struct link_record hello = {.type = LINK_HELLO, .pid = plat_getpid()};
+    struct link_record hello = {.type = LINK_HELLO, .pid = zcbi_plat_getpid()};
     for (size_t i = 0; i < sizeof(hello.engine_version); i++)
         hello.engine_version[i] =
             (char)(i < 3 ? spoilt(input, (uint64_t) "7.5"[i]) : spoilt(input, 0));
@@ -195,14 +195,14 @@ static void program_meets_engine(struct input *input, const zcb_channel *channel
                              .out = PLAT_NO_HANDLE,
                              .err = PLAT_NO_HANDLE};
     if (session_allocate(&options, start.engine, &start.session) || prepare(&start) ||
-        plat_event_create(&start.session->child.process))
+        zcbi_plat_event_create(&start.session->child.process))
         abort();
-    plat_event_set(start.session->child.process); /* it ends right after its answer */
+    zcbi_plat_event_set(start.session->child.process); /* it ends right after its answer */
     send_answer(input, start.engine_link, channel);
-    plat_close(start.engine_link);
+    zcbi_plat_close(start.engine_link);
     require_documented(wait_for_answer(&start));
-    plat_close(start.out);
-    plat_close(start.err);
+    zcbi_plat_close(start.out);
+    zcbi_plat_close(start.err);
     require(memchr(start.session->version, 0, sizeof(start.session->version)) != NULL);
     start.session->reaped = true; /* it has no process that could be killed */
     give_up(&start);
@@ -221,7 +221,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const zcb_channel_options options = {.frame_bytes = FRAME_BYTES, .window_bytes = WINDOW_BYTES};
     struct input input = {data, size};
     zcb_channel *channel;
-    if (channel_open(&options, PLAT_NO_HANDLE, &channel))
+    if (zcbi_channel_open(&options, PLAT_NO_HANDLE, &channel))
         abort();
     spoil_header(&input, channel);
     if (input_bit(&input))

@@ -124,11 +124,11 @@ static void empty_link(struct world *world)
     size_t bytes;
     plat_handle handles[1 + BELLS];
     unsigned count;
-    if (plat_link_receive(world->engine_link, &record, sizeof(record), &bytes, handles, 1 + BELLS,
-                          &count, NULL))
+    if (zcbi_plat_link_receive(world->engine_link, &record, sizeof(record), &bytes, handles,
+                               1 + BELLS, &count, NULL))
         return;
     for (unsigned i = 0; i < count; i++)
-        plat_close(handles[i]);
+        zcbi_plat_close(handles[i]);
 }
 
 static void open_or_close(struct world *world)
@@ -320,13 +320,13 @@ static void expect(struct world *world)
 
 static void ring(struct world *world)
 {
-    plat_event_set(world->session->commands->region->bells[input_pick(&world->input, BELLS)]);
+    zcbi_plat_event_set(world->session->commands->region->bells[input_pick(&world->input, BELLS)]);
 }
 
 static void end_engine(struct world *world)
 {
     if (input_pick(&world->input, 8) == 0)
-        plat_event_set(world->process);
+        zcbi_plat_event_set(world->process);
 }
 
 static void (*const steps[])(struct world *) = {
@@ -344,14 +344,14 @@ static zcb_error make_session(struct world *world)
     if (error)
         return error;
     zcb_session *session = world->session;
-    error = plat_link_pair(&session->link, &world->engine_link);
+    error = zcbi_plat_link_pair(&session->link, &world->engine_link);
     if (!error)
         error =
             open_channel(session, CHANNEL_COMMANDS, FRAME_BYTES, WINDOW_BYTES, &session->commands);
     if (!error)
         error = open_channel(session, CHANNEL_URGENT, FRAME_BYTES, WINDOW_BYTES, &session->urgent);
     if (!error)
-        error = plat_event_create(&world->process);
+        error = zcbi_plat_event_create(&world->process);
     session->process = session->child.process = world->process;
     return error;
 }
@@ -371,9 +371,9 @@ static void let_go(struct world *world)
 {
     drop_on_bridge(world);
     zcb_bridge_free(world->bridge);
-    plat_event_set(world->process); /* or its end would be waited for */
+    zcbi_plat_event_set(world->process); /* or its end would be waited for */
     zcb_session_free(world->session);
-    plat_close(world->engine_link);
+    zcbi_plat_close(world->engine_link);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -264,7 +264,7 @@ static void expect(struct world *world)
 
 static void ring(struct world *world)
 {
-    plat_event_set(world->ours->region->bells[input_pick(&world->input, BELLS)]);
+    zcbi_plat_event_set(world->ours->region->bells[input_pick(&world->input, BELLS)]);
 }
 
 static void (*const steps[])(struct world *) = {
@@ -292,7 +292,7 @@ static void begin(struct world *world)
                                          .window_bytes = ZCB_MIN_WINDOW_BYTES *
                                                          (1 + input_pick(&world->input, 2))};
     *world = (struct world){.input = world->input};
-    if (channel_open(&options, PLAT_NO_HANDLE, &world->ours))
+    if (zcbi_channel_open(&options, PLAT_NO_HANDLE, &world->ours))
         abort();
     vandal_init(&world->vandal, world->ours);
 }
@@ -304,7 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (world.input.left > 0) {
         steps[input_pick(&world.input, sizeof(steps) / sizeof(*steps))](&world);
         require_inside(world.ours);
-        if (channel_state(world.ours) == ZCB_ERR_PROTOCOL && input_bit(&world.input)) {
+        if (zcbi_channel_state(world.ours) == ZCB_ERR_PROTOCOL && input_bit(&world.input)) {
             let_go(&world); /* nothing goes on that one any more */
             begin(&world);
         }

@@ -50,7 +50,7 @@ static void flicker(struct vandal *vandal, struct input *input)
 {
     vandal_scribble(vandal, input);
     for (uint64_t moment = input_take(input, 2) % MOST_MOMENTS; moment > 0; moment--)
-        plat_cpu_relax();
+        zcbi_plat_cpu_relax();
     if (input_pick(input, 256) != 0)
         vandal_undo(vandal);
 }
@@ -77,5 +77,5 @@ void misbehave(struct vandal *vandal, const struct region *region, struct input 
         flicker(vandal, input);
         break;
     }
-    plat_event_set(region->bells[input_pick(input, BELLS)]);
+    zcbi_plat_event_set(region->bells[input_pick(input, BELLS)]);
 }

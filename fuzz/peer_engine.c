@@ -116,8 +116,8 @@ static void flood_link(struct engine *engine)
     plat_handle handles[PLAT_LINK_HANDLES];
     for (unsigned i = 0; i < PLAT_LINK_HANDLES; i++)
         handles[i] = region->bells[i % BELLS];
-    while (plat_link_send(engine->agent->link, record, sizeof(record), handles,
-                          PLAT_LINK_HANDLES) == ZCB_OK)
+    while (zcbi_plat_link_send(engine->agent->link, record, sizeof(record), handles,
+                               PLAT_LINK_HANDLES) == ZCB_OK)
         continue;
 }
 
@@ -133,7 +133,7 @@ static void end_somehow(struct engine *engine, struct input *input)
         zcb_channel_close(engine->channels[input_pick(input, 2)]);
         break;
     case 3:
-        plat_close(engine->agent->link);
+        zcbi_plat_close(engine->agent->link);
         engine->agent->link = PLAT_NO_HANDLE;
         break;
     default:
@@ -150,7 +150,7 @@ static void *spoil(void *arg)
     for (;;) {
         struct input input = random_input(&random);
         for (uint64_t calm = input_take(&input, 3) % CALM_STEPS(engine->seed); calm > 0; calm--)
-            plat_cpu_relax();
+            zcbi_plat_cpu_relax();
         uint32_t number = input_pick(&input, CHANNELS);
         const zcb_channel *channel = channel_of(engine, number);
         if (input_take(&input, 2) == 0)

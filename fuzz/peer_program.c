@@ -225,7 +225,8 @@ static void attack(zcb_session *session, uint64_t seed)
         vandal_init(&vandals[i], channels[i]);
         vandals[i].sends = 0; /* it plays the opener, whose memory this is */
     }
-    while (zcb_now_ns() < end && plat_wait(&session->process, 1, 0, &ready) == ZCB_ERR_TIMEOUT) {
+    while (zcb_now_ns() < end &&
+           zcbi_plat_wait(&session->process, 1, 0, &ready) == ZCB_ERR_TIMEOUT) {
         struct input input = random_input(&random);
         int which = (int)input_pick(&input, 2);
         if (input_take(&input, 2) % STEPS_A_MISDEED(seed) == 0)
@@ -233,7 +234,7 @@ static void attack(zcb_session *session, uint64_t seed)
         else
             ask(&vandals[0], &vandals[1], &input);
         for (int i = 0; i < BELLS; i++)
-            plat_event_set(channels[which]->region->bells[i]);
+            zcbi_plat_event_set(channels[which]->region->bells[i]);
     }
 }
 
@@ -247,10 +248,10 @@ static void judge(zcb_session *session)
         atomic_store(&channels[i]->tx.control->producer_closed, 1);
         atomic_store(&channels[i]->rx.control->consumer_closed, 1);
         for (int j = 0; j < BELLS; j++)
-            plat_event_set(channels[i]->region->bells[j]);
+            zcbi_plat_event_set(channels[i]->region->bells[j]);
     }
-    require(plat_wait(&session->process, 1, zcb_deadline_ns(END_MS), &ready) == ZCB_OK);
-    session->reaped = plat_process_ended(&session->child, &code);
+    require(zcbi_plat_wait(&session->process, 1, zcb_deadline_ns(END_MS), &ready) == ZCB_OK);
+    session->reaped = zcbi_plat_process_ended(&session->child, &code);
     if (code != 0)
         fprintf(stderr, "the agent ended with %d\n", code);
     require(session->reaped && code == 0);

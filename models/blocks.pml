@@ -65,7 +65,7 @@ inline free_block(b)
     block_out[b] = false
 }
 
-inline frame_give_back(b)
+inline zcbi_frame_give_back(b)
 {
     assert(b < BLOCKS && block_size[b] > 0 && block_out[b]); /* ZCB_ERR_PROTOCOL otherwise */
     block_out[b] = false;
@@ -75,7 +75,7 @@ inline frame_give_back(b)
     fi
 }
 
-inline frame_let_go(b)
+inline zcbi_frame_let_go(b)
 {
     block_held[b] = false;
     if
@@ -94,7 +94,7 @@ inline frame_let_go(b)
      (block_size[4] > 0 && block_cell[4] <= at && at < block_cell[4] + block_size[4]))
 
 /* The lowest place that fits; `b` is NO_BLOCK when there is none. */
-inline frame_allocate(size, b)
+inline zcbi_frame_allocate(size, b)
 {
     b = PIECES;
     do
@@ -116,12 +116,12 @@ inline frame_allocate(size, b)
 
 /* ---------------------------------------------------------------- the producer: src/channel/send.c */
 
-/* blocks_collect, tx_collect */
+/* zcbi_blocks_collect, zcbi_tx_collect */
 inline collect()
 {
     atomic {
         if
-        :: let_go != NO_BLOCK -> frame_let_go(let_go); let_go = NO_BLOCK
+        :: let_go != NO_BLOCK -> zcbi_frame_let_go(let_go); let_go = NO_BLOCK
         :: else
         fi
     };
@@ -132,7 +132,7 @@ inline collect()
         d_step {
             b = returns[collected % BLOCKS];
             returns[collected % BLOCKS] = NO_BLOCK;
-            frame_give_back(b);
+            zcbi_frame_give_back(b);
             collected++;
             b = 0
         }
@@ -216,16 +216,16 @@ inline publish_whole()
     fi
 }
 
-inline tx_abort()
+inline zcbi_tx_abort()
 {
     if
     :: begun && published < parts -> publish(NO_BLOCK, 0, 0, false, false, true)
-    :: !begun && block != NO_BLOCK -> d_step { frame_give_back(block) }
+    :: !begun && block != NO_BLOCK -> d_step { zcbi_frame_give_back(block) }
     :: else
     fi
 }
 
-/* tx_begin: choose_way until a way is open. Given up here, nothing of the message can be seen. */
+/* zcbi_tx_begin: choose_way until a way is open. Given up here, nothing of the message can be seen. */
 inline begin()
 {
     do
@@ -233,7 +233,7 @@ inline begin()
         atomic { ring_room() };
         if
         :: parts > 1 && CONSUMER_WAITS -> streaming = true; break /* worth_streaming */
-        :: room > 0 && parts <= FRAME -> d_step { frame_allocate(parts, block) }
+        :: room > 0 && parts <= FRAME -> d_step { zcbi_frame_allocate(parts, block) }
         :: else
         fi;
         if
@@ -248,13 +248,13 @@ inline begin()
     od
 }
 
-/* tx_write, tx_abort */
+/* zcbi_tx_write, zcbi_tx_abort */
 inline write()
 {
     do
     :: written == parts -> break
-    :: written < parts && DROPPED -> tx_abort(); break
-    :: written < parts -> tx_abort(); break /* its user gives it up */
+    :: written < parts && DROPPED -> zcbi_tx_abort(); break
+    :: written < parts -> zcbi_tx_abort(); break /* its user gives it up */
     :: written < parts && !streaming -> /* write_whole */
 #ifdef BROKEN_PUBLISH_BEFORE_FILL
         written++;
@@ -277,7 +277,7 @@ inline write()
         :: piece == NO_BLOCK ->
             if
             :: SOMETHING_BACK || RING_READY || DROPPED
-            :: tx_abort(); break
+            :: zcbi_tx_abort(); break
             fi
         :: else ->
             d_step {
@@ -298,20 +298,20 @@ inline send_users_block()
 {
     do
     :: collect();
-        d_step { frame_allocate(1, block) };
+        d_step { zcbi_frame_allocate(1, block) };
         if
         :: block != NO_BLOCK -> break
         :: else -> SOMETHING_BACK /* wait_for_memory */
         fi
     od;
-    atomic { block_out[block] = false; block_held[block] = true }; /* frame_hold */
+    atomic { block_out[block] = false; block_held[block] = true }; /* zcbi_frame_hold */
     fill(block_cell[block], CONTENT(number, 0));
     do
     :: collect();
         atomic { ring_room() };
         if
         :: room > 0 ->
-            block_out[block] = true; /* frame_set_out */
+            block_out[block] = true; /* zcbi_frame_set_out */
             publish(block, block_cell[block], 1, true, true, false);
             break
         :: else -> RING_READY || SOMETHING_BACK || CONSUMER_WAITS
@@ -394,7 +394,7 @@ inline forget(b)
     fi
 }
 
-/* rx_give_back */
+/* zcbi_rx_give_back */
 inline give_back(b)
 {
 #ifdef BROKEN_NO_RETURN_LOCK
@@ -515,7 +515,7 @@ inline take_descriptor()
     }
 }
 
-/* rx_read, one part of it */
+/* zcbi_rx_read, one part of it */
 inline read_part()
 {
 #ifdef BROKEN_GIVE_BACK_EARLY

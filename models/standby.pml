@@ -1,5 +1,5 @@
 /*
- * The hand-over of the reading and the standby bell: src/session/replies.c, with tx_ring of src/channel/send.c.
+ * The hand-over of the reading and the standby bell: src/session/replies.c, with zcbi_tx_ring of src/channel/send.c.
  *
  * Of three threads WAITERS wait for a result each (zcb_session_wait); the others stand by for results
  * that notify (zcb_session_next). One of all these reads at a time. The engine answers what was
@@ -8,7 +8,7 @@
  *
  * What only the holder of the session's lock sees is one step with what follows; what is shared with
  * the engine, or with a thread that sleeps without the lock, is one access a step. A follower that does
- * not stand by waits in wait_any, which wait.pml is about: here it waits until it is told.
+ * not stand by waits in zcbi_wait_any, which wait.pml is about: here it waits until it is told.
  */
 #ifndef WAITERS
 #define WAITERS 2
@@ -56,7 +56,7 @@ end:
 #define DRAIN skip
 #endif
 
-/* ---------------------------------------------------------------- telling: waiter_tell (src/channel/turn.c) */
+/* ---------------------------------------------------------------- telling: zcbi_waiter_tell (src/channel/turn.c) */
 
 inline tell_standby(t)
 {
@@ -106,7 +106,7 @@ inline disarm()
     ((follows[0] && told[0]) || (follows[1] && told[1]) || (follows[2] && told[2]))
 #define MAY_ARM (!FOLLOWS_TO_READ && notify_count > 0 && !armed)
 
-/* session_hand_over */
+/* zcbi_session_hand_over */
 inline hand_over()
 {
     if
@@ -125,7 +125,7 @@ inline hand_over()
     fi
 }
 
-/* pending_finish (src/session/pending.c), session_tell_standby */
+/* zcbi_pending_finish (src/session/pending.c), zcbi_session_tell_standby */
 inline enter_reply(id)
 {
     done[id] = true;
@@ -162,7 +162,7 @@ inline wait_for_reply()
 }
 
 /* The lock is given up meanwhile. */
-inline session_read()
+inline zcbi_session_read()
 {
     atomic { reading = true; disarm(); UNLOCK };
     wait_for_reply();
@@ -172,7 +172,7 @@ inline session_read()
     got = 0
 }
 
-inline session_follow(t)
+inline zcbi_session_follow(t)
 {
     atomic { told[t] = false; follows[t] = true };
     hand_over();
@@ -191,7 +191,7 @@ inline stand_by(t)
     if
     :: told[t]
     :: else ->
-        if /* wait_handles: the lowest index first */
+        if /* zcbi_wait_handles: the lowest index first */
         :: event[t]
         :: standby_bell && !event[t] -> standby_bell = false
         fi
@@ -225,8 +225,8 @@ proctype waiter(byte self)
     atomic { LOCK; awaited[self] = true };
     do /* await */
     :: done[self] -> break
-    :: !done[self] && reading -> session_follow(self)
-    :: !done[self] && !reading -> session_read()
+    :: !done[self] && reading -> zcbi_session_follow(self)
+    :: !done[self] && !reading -> zcbi_session_read()
     od;
 #ifndef BROKEN_NO_HAND_OVER
     hand_over();
@@ -241,7 +241,7 @@ proctype standby(byte self)
     atomic { LOCK };
     do
     :: in_row > 0 -> break
-    :: in_row == 0 && !reading && notify_count > 0 && HAS_DATA -> session_read()
+    :: in_row == 0 && !reading && notify_count > 0 && HAS_DATA -> zcbi_session_read()
     :: else -> stand_by(self)
     od;
     atomic { in_row--; notify_count-- };
@@ -253,8 +253,8 @@ proctype standby(byte self)
 
 /* ---------------------------------------------------------------- the engine */
 
-/* tx_ring (src/channel/send.c) */
-inline tx_ring()
+/* zcbi_tx_ring (src/channel/send.c) */
+inline zcbi_tx_ring()
 {
     if
     :: asleep == NONE
@@ -289,7 +289,7 @@ inline answer(id)
     };
     if
     :: soon && asleep == STANDBY
-    :: else -> tx_ring()
+    :: else -> zcbi_tx_ring()
     fi
 }
 
@@ -298,7 +298,7 @@ inline flush()
 {
 #ifndef BROKEN_NO_FLUSH
     if
-    :: soon && tail != head -> tx_ring()
+    :: soon && tail != head -> zcbi_tx_ring()
     :: else
     fi;
 #endif

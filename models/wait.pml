@@ -1,8 +1,8 @@
 /*
- * No wake-up is lost: wait_any of src/channel/wait.c, on both ends of a stream and for a watched second one.
+ * No wake-up is lost: zcbi_wait_any of src/channel/wait.c, on both ends of a stream and for a watched second one.
  *
  * The producer publishes MESSAGES descriptors on stream 0 and waits for room; another one publishes on
- * stream 1, which the consumer watches in the same wait (channel_wait). What the consumer took is given
+ * stream 1, which the consumer watches in the same wait (zcbi_channel_wait). What the consumer took is given
  * back by a thread of its own, as a lease is. At the end the producer closes. A wake-up that is lost
  * leaves somebody asleep for ever, which the checker reports as an invalid end state.
  *
@@ -85,7 +85,7 @@ end:
 }
 #endif
 
-/* ---- wait_ring (src/channel/wait.h), tx_ring (src/channel/send.c) ---- */
+/* ---- wait_ring (src/channel/wait.h), zcbi_tx_ring (src/channel/send.c) ---- */
 
 inline ring(asleep, bell, drain)
 {
@@ -93,7 +93,7 @@ inline ring(asleep, bell, drain)
     :: asleep ->
         atomic { drain; was_asleep = asleep; asleep = false } /* atomic_exchange */
         if
-        :: was_asleep -> bell = true /* plat_event_set */
+        :: was_asleep -> bell = true /* zcbi_plat_event_set */
         :: else
         fi
     :: else
@@ -120,8 +120,8 @@ inline sleep_for_room()
     look_for_room();
     if
     :: !ready ->
-        atomic { room_bell; DRAIN_PRODUCER }; /* plat_wait */
-        room_bell = false                     /* plat_event_clear */
+        atomic { room_bell; DRAIN_PRODUCER }; /* zcbi_plat_wait */
+        room_bell = false                     /* zcbi_plat_event_clear */
     :: else
     fi;
     DRAIN_PRODUCER;
@@ -159,10 +159,10 @@ active proctype producer()
     do
     :: published == MESSAGES -> break
     :: else ->
-        collected = returned;                 /* tx_collect */
+        collected = returned;                 /* zcbi_tx_collect */
         ring_full = published - tail == RING; /* ring_room */
         if
-        :: !ring_full && published - collected < FRAME -> publish() /* frame_allocate */
+        :: !ring_full && published - collected < FRAME -> publish() /* zcbi_frame_allocate */
         :: else -> wait_for_room()
         fi
     od;
@@ -208,7 +208,7 @@ inline look_for_data()
     fi
 }
 
-/* plat_wait, then plat_event_clear */
+/* zcbi_plat_wait, then zcbi_plat_event_clear */
 inline poll_bells()
 {
     atomic { data_bell[0] || data_bell[1]; DRAIN_CONSUMER; rung = (data_bell[0] -> 0 : 1) };
@@ -241,7 +241,7 @@ inline sleep_for_data()
     consumer_asleep[1] = false
 }
 
-/* wait_any (src/channel/wait.c): its spinning is one more look */
+/* zcbi_wait_any (src/channel/wait.c): its spinning is one more look */
 inline wait_for_data()
 {
     look_for_data();
@@ -280,7 +280,7 @@ active proctype consumer()
     assert(taken[0] == MESSAGES)
 }
 
-/* rx_give_back (src/channel/receive.c), called by zcb_lease_free on any thread */
+/* zcbi_rx_give_back (src/channel/receive.c), called by zcb_lease_free on any thread */
 active proctype lessee()
 {
     byte given;

@@ -48,7 +48,7 @@ struct record {
 static void close_handles(struct record *record)
 {
     for (unsigned i = 0; i < record->count; i++)
-        plat_close(record->handles[i]);
+        zcbi_plat_close(record->handles[i]);
     record->count = 0;
 }
 
@@ -56,8 +56,9 @@ static zcb_error receive_record(zcb_agent *agent, struct record *record)
 {
     size_t bytes = 0;
     record->count = 0;
-    zcb_error error = plat_link_receive(agent->link, &record->link, sizeof(record->link), &bytes,
-                                        record->handles, 1 + BELLS, &record->count, NULL);
+    zcb_error error =
+        zcbi_plat_link_receive(agent->link, &record->link, sizeof(record->link), &bytes,
+                               record->handles, 1 + BELLS, &record->count, NULL);
     if (error)
         return error;
     if (bytes == sizeof(record->link) && record->link.magic == LINK_MAGIC) {
@@ -77,15 +78,15 @@ static zcb_error join(zcb_agent *agent, struct record *record, zcb_channel **cha
         close_handles(record);
         return ZCB_ERR_PROTOCOL;
     }
-    return channel_join(record->handles[0], &record->handles[1], record->link.frame_bytes,
-                        record->link.window_bytes, agent->program, channel);
+    return zcbi_channel_join(record->handles[0], &record->handles[1], record->link.frame_bytes,
+                             record->link.window_bytes, agent->program, channel);
 }
 
 static void refuse(struct record *record)
 {
     if (record->link.type == LINK_CHANNEL && record->count == 1 + BELLS)
-        channel_refuse(record->handles[0], &record->handles[1], record->link.frame_bytes,
-                       record->link.window_bytes);
+        zcbi_channel_refuse(record->handles[0], &record->handles[1], record->link.frame_bytes,
+                            record->link.window_bytes);
     else
         close_handles(record);
 }
@@ -124,7 +125,7 @@ zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **cha
     if (!agent || !channel)
         return ZCB_ERR_INVALID;
     zcb_error error = ZCB_OK;
-    plat_mutex_lock(&agent->lock);
+    zcbi_plat_mutex_lock(&agent->lock);
     const struct joined *joined = *find_joined(agent, number);
     if (!joined) {
         error = accept_channels(agent);
@@ -133,13 +134,13 @@ zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **cha
     if (joined) {
         error = joined->error;
         if (!error) {
-            channel_add_user(joined->channel);
+            zcbi_channel_add_user(joined->channel);
             *channel = joined->channel;
         }
     } else if (!error) {
         error = ZCB_ERR_NOT_FOUND;
     }
-    plat_mutex_unlock(&agent->lock);
+    zcbi_plat_mutex_unlock(&agent->lock);
     return error;
 }
 
@@ -154,7 +155,7 @@ zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *
 {
     if (!agent || !label || !number)
         return ZCB_ERR_INVALID;
-    plat_mutex_lock(&agent->lock);
+    zcbi_plat_mutex_lock(&agent->lock);
     zcb_error error = accept_channels(agent);
     const struct joined *joined = agent->joined;
     while (joined && !is_open_with(joined, label))
@@ -163,7 +164,7 @@ zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *
         *number = joined->number;
     else if (!error)
         error = ZCB_ERR_NOT_FOUND;
-    plat_mutex_unlock(&agent->lock);
+    zcbi_plat_mutex_unlock(&agent->lock);
     return joined ? ZCB_OK : error;
 }
 
@@ -174,7 +175,7 @@ zcb_channel *zcb_agent_commands(zcb_agent *agent)
 
 void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number)
 {
-    plat_mutex_lock(&agent->lock);
+    zcbi_plat_mutex_lock(&agent->lock);
     (void)accept_channels(agent);
     struct joined **link = find_joined(agent, number);
     struct joined *joined = *link;
@@ -183,7 +184,7 @@ void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number)
         zcb_channel_free(joined->channel);
         free(joined);
     }
-    plat_mutex_unlock(&agent->lock);
+    zcbi_plat_mutex_unlock(&agent->lock);
 }
 
 /* ---------------------------------------------------------------- open */
@@ -197,7 +198,7 @@ static zcb_error wait_for_record(zcb_agent *agent, struct record *record)
         if (error != ZCB_ERR_TIMEOUT)
             return error;
         const plat_handle handles[] = {agent->link, agent->program};
-        error = plat_wait(handles, 2, deadline, &ready);
+        error = zcbi_plat_wait(handles, 2, deadline, &ready);
         if (error && error != ZCB_ERR_INTERRUPTED)
             return error;
         if (!error && ready == 1)
@@ -228,10 +229,12 @@ static zcb_error take_welcome(zcb_agent *agent)
 
 static zcb_error say_hello(zcb_agent *agent, const char *version)
 {
-    struct link_record hello = {
-        .magic = LINK_MAGIC, .version = PROTOCOL_VERSION, .type = LINK_HELLO, .pid = plat_getpid()};
+    struct link_record hello = {.magic = LINK_MAGIC,
+                                .version = PROTOCOL_VERSION,
+                                .type = LINK_HELLO,
+                                .pid = zcbi_plat_getpid()};
     snprintf(hello.engine_version, sizeof(hello.engine_version), "%s", version);
-    zcb_error error = plat_link_send(agent->link, &hello, sizeof(hello), NULL, 0);
+    zcb_error error = zcbi_plat_link_send(agent->link, &hello, sizeof(hello), NULL, 0);
     /* Nothing was waited for: the system has no room even for the first record. */
     return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
 }
@@ -240,12 +243,12 @@ static zcb_error connect_program(zcb_agent *agent, const char *version, const ch
 {
     int64_t pid = 0;
     *step = "the inherited connection";
-    zcb_error error = plat_link_inherited(&agent->link);
+    zcb_error error = zcbi_plat_link_inherited(&agent->link);
     if (!error)
-        error = plat_link_peer_pid(agent->link, &pid);
+        error = zcbi_plat_link_peer_pid(agent->link, &pid);
     *step = "the program's process";
     if (!error)
-        error = plat_process_open(pid, &agent->program);
+        error = zcbi_plat_process_open(pid, &agent->program);
     *step = "the program's welcome";
     if (!error)
         error = take_welcome(agent);
@@ -259,7 +262,7 @@ void zcb_agent_flush(zcb_agent *agent)
 {
     const struct stream_control *control = agent->commands->tx.control;
     if (agent->unrung && atomic_load(&control->tail) != atomic_load(&control->head))
-        tx_ring(&agent->commands->tx);
+        zcbi_tx_ring(&agent->commands->tx);
     agent->unrung = false;
 }
 
@@ -274,11 +277,11 @@ zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why
         return ZCB_ERR_INVALID;
     zcb_agent *made = calloc(1, sizeof(*made));
     if (!made) {
-        error_detail(why, "%s", zcb_error_text(ZCB_ERR_NO_MEMORY));
+        zcbi_error_detail(why, "%s", zcb_error_text(ZCB_ERR_NO_MEMORY));
         return ZCB_ERR_NO_MEMORY;
     }
     made->link = made->program = PLAT_NO_HANDLE;
-    plat_mutex_init(&made->lock);
+    zcbi_plat_mutex_init(&made->lock);
     const char *step;
     zcb_error error = connect_program(made, version, &step);
     if (error) {
@@ -305,9 +308,9 @@ void zcb_agent_free(zcb_agent *agent)
     }
     zcb_channel_free(agent->commands);
     zcb_channel_free(agent->urgent);
-    plat_close(agent->link);
-    plat_close(agent->program);
-    plat_mutex_destroy(&agent->lock);
+    zcbi_plat_close(agent->link);
+    zcbi_plat_close(agent->program);
+    zcbi_plat_mutex_destroy(&agent->lock);
     free(agent->text);
     free(agent);
 }
@@ -342,7 +345,7 @@ static zcb_error read_command(zcb_agent *agent, const zcb_message *message, zcb_
     struct command_wire wire;
     if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(wire) ||
         message->bytes > SIZE_MAX)
-        return channel_fail(agent->commands);
+        return zcbi_channel_fail(agent->commands);
     size_t bytes = (size_t)message->bytes - sizeof(wire);
     zcb_error error = reserve_text(agent, bytes);
     if (!error)
@@ -391,12 +394,12 @@ static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct
         parts[2 + 2 * i] = (zcb_text){"", 1};
         message.bytes += wire->field_bytes[i] + 1;
     }
-    zcb_error error = turn_take(&agent->commands->tx.turn, NULL);
+    zcb_error error = zcbi_turn_take(&agent->commands->tx.turn, NULL);
     if (error)
         return error;
     agent->commands->tx.lazy = soon;
-    error = tx_send(agent->commands, &message, parts, 1 + 2 * ZCB_FIELDS, NULL);
-    turn_give(&agent->commands->tx.turn);
+    error = zcbi_tx_send(agent->commands, &message, parts, 1 + 2 * ZCB_FIELDS, NULL);
+    zcbi_turn_give(&agent->commands->tx.turn);
     return error;
 }
 
@@ -420,7 +423,7 @@ static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id, struct re
     fields[ZCB_FIELD_ERR] = (zcb_text){lost, sizeof(lost) - 1};
     wire->success = 0;
     zcb_error error = send_reply(agent, id, REPLY_COMPLETION, wire, fields, soon);
-    if (error_is_shortage(error))
+    if (zcbi_error_is_shortage(error))
         zcb_channel_close(agent->commands);
     return error;
 }
@@ -439,8 +442,8 @@ zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool so
     zcb_error error = ZCB_ERR_NO_MEMORY;
     if (atomic_load(&agent->starved) != result->id)
         error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field, soon);
-    return error_is_shortage(error) ? complete_without_texts(agent, result->id, &wire, soon)
-                                    : error;
+    return zcbi_error_is_shortage(error) ? complete_without_texts(agent, result->id, &wire, soon)
+                                         : error;
 }
 
 /* ---------------------------------------------------------------- urgent requests */
@@ -463,9 +466,9 @@ zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id,
             if (error)
                 return error;
         } else if (message.flags == URGENT_ACCEPT) {
-            plat_mutex_lock(&agent->lock);
+            zcbi_plat_mutex_lock(&agent->lock);
             (void)accept_channels(agent);
-            plat_mutex_unlock(&agent->lock);
+            zcbi_plat_mutex_unlock(&agent->lock);
         } else if (message.flags == ZCB_URGENT_STOP || message.flags == ZCB_URGENT_CLOSE_CHANNEL) {
             *request = (zcb_urgent)message.flags;
             *id = message.id;
@@ -482,11 +485,11 @@ zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t c
     if (!agent || !bytes || (stream != 1 && stream != 2))
         return ZCB_ERR_INVALID;
     struct console *console = &agent->console[stream - 1];
-    plat_handle file = plat_standard(stream);
-    zcb_error error = plat_file_read(file, console->offset, buffer, capacity, bytes);
+    plat_handle file = zcbi_plat_standard(stream);
+    zcb_error error = zcbi_plat_file_read(file, console->offset, buffer, capacity, bytes);
     if (!error && *bytes > 0) {
         console->offset += *bytes;
-        plat_file_forget(file, console->offset);
+        zcbi_plat_file_forget(file, console->offset);
     }
     return error;
 }
@@ -496,10 +499,10 @@ zcb_error zcb_agent_wait_program(zcb_agent *agent, const zcb_wait *wait)
     if (!agent)
         return ZCB_ERR_INVALID;
     unsigned which;
-    return wait_handles(&agent->program, 1, wait, &which);
+    return zcbi_wait_handles(&agent->program, 1, wait, &which);
 }
 
 void zcb_agent_end_process(int exit_code)
 {
-    plat_end_this_process(exit_code);
+    zcbi_plat_end_this_process(exit_code);
 }

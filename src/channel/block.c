@@ -10,32 +10,32 @@
 
 #include <stdlib.h>
 
-void blocks_collect(struct producer *tx)
+void zcbi_blocks_collect(struct producer *tx)
 {
     if (!atomic_load_explicit(&tx->let_go, memory_order_relaxed))
         return;
     struct zcb_block *block = atomic_exchange(&tx->let_go, NULL);
     while (block) {
         struct zcb_block *next = block->next;
-        frame_let_go(&tx->frame, block->block);
+        zcbi_frame_let_go(&tx->frame, block->block);
         free(block);
         block = next;
     }
 }
 
-struct zcb_block *blocks_find(struct producer *tx, const zcb_text *payload)
+struct zcb_block *zcbi_blocks_find(struct producer *tx, const zcb_text *payload)
 {
     if (payload->bytes == 0)
         return NULL;
-    plat_mutex_lock(&tx->block_lock);
+    zcbi_plat_mutex_lock(&tx->block_lock);
     struct zcb_block *block = tx->blocks;
     while (block && block->data != payload->text)
         block = block->next;
-    plat_mutex_unlock(&tx->block_lock);
+    zcbi_plat_mutex_unlock(&tx->block_lock);
     return block && !block->sent && payload->bytes <= block->bytes ? block : NULL;
 }
 
-void blocks_destroy(struct producer *tx)
+void zcbi_blocks_destroy(struct producer *tx)
 {
     struct zcb_block *block = atomic_exchange(&tx->let_go, NULL);
     while (block) {
@@ -43,7 +43,7 @@ void blocks_destroy(struct producer *tx)
         free(block);
         block = next;
     }
-    plat_mutex_destroy(&tx->block_lock);
+    zcbi_plat_mutex_destroy(&tx->block_lock);
 }
 
 static bool something_is_free(void *arg)
@@ -51,7 +51,7 @@ static bool something_is_free(void *arg)
     zcb_channel *channel = arg;
     const struct producer *tx = &channel->tx;
     return atomic_load(&tx->control->returned) != tx->returned || atomic_load(&tx->let_go) ||
-           tx_state(channel);
+           zcbi_tx_state(channel);
 }
 
 static zcb_error wait_for_memory(zcb_channel *channel, const zcb_wait *wait)
@@ -59,7 +59,7 @@ static zcb_error wait_for_memory(zcb_channel *channel, const zcb_wait *wait)
     struct producer *tx = &channel->tx;
     struct source memory = {something_is_free, channel, &tx->control->producer_asleep,
                             tx->room_bell};
-    return channel_wait(channel, memory, &tx->spin, wait);
+    return zcbi_channel_wait(channel, memory, &tx->spin, wait);
 }
 
 /* Under the turn. */
@@ -67,24 +67,24 @@ static zcb_error allocate(zcb_channel *channel, struct zcb_block *block, const z
 {
     struct producer *tx = &channel->tx;
     for (;;) {
-        zcb_error error = tx_state(channel);
+        zcb_error error = zcbi_tx_state(channel);
         if (!error)
-            error = tx_collect(channel);
+            error = zcbi_tx_collect(channel);
         if (error)
             return error;
-        if (frame_allocate(&tx->frame, block->bytes, &block->block))
+        if (zcbi_frame_allocate(&tx->frame, block->bytes, &block->block))
             break;
         error = wait_for_memory(channel, wait);
         if (error)
             return error;
     }
-    uint64_t offset = frame_offset(&tx->frame, block->block);
-    zcb_error error = frame_commit(&tx->frame, offset, block->bytes);
+    uint64_t offset = zcbi_frame_offset(&tx->frame, block->block);
+    zcb_error error = zcbi_frame_commit(&tx->frame, offset, block->bytes);
     if (error) {
-        (void)frame_give_back(&tx->frame, block->block);
+        (void)zcbi_frame_give_back(&tx->frame, block->block);
         return error;
     }
-    frame_hold(&tx->frame, block->block);
+    zcbi_frame_hold(&tx->frame, block->block);
     block->data = channel->region->memory.base + tx->frame.data_at + offset;
     return ZCB_OK;
 }
@@ -92,11 +92,11 @@ static zcb_error allocate(zcb_channel *channel, struct zcb_block *block, const z
 static void enter(zcb_channel *channel, struct zcb_block *block)
 {
     struct producer *tx = &channel->tx;
-    channel_keep(channel);
-    plat_mutex_lock(&tx->block_lock);
+    zcbi_channel_keep(channel);
+    zcbi_plat_mutex_lock(&tx->block_lock);
     block->next = tx->blocks;
     tx->blocks = block;
-    plat_mutex_unlock(&tx->block_lock);
+    zcbi_plat_mutex_unlock(&tx->block_lock);
 }
 
 zcb_error zcb_block_allocate(zcb_channel *channel, uint64_t bytes, zcb_block **block,
@@ -110,10 +110,10 @@ zcb_error zcb_block_allocate(zcb_channel *channel, uint64_t bytes, zcb_block **b
     if (!made)
         return ZCB_ERR_NO_MEMORY;
     *made = (struct zcb_block){.channel = channel, .bytes = bytes};
-    zcb_error error = channel_take_turn(channel, &channel->tx.turn, wait);
+    zcb_error error = zcbi_channel_take_turn(channel, &channel->tx.turn, wait);
     if (!error) {
         error = allocate(channel, made, wait);
-        turn_give(&channel->tx.turn);
+        zcbi_turn_give(&channel->tx.turn);
     }
     if (error) {
         free(made);
@@ -136,7 +136,7 @@ uint64_t zcb_block_bytes(const zcb_block *block)
 
 static void leave(struct producer *tx, struct zcb_block *block)
 {
-    plat_mutex_lock(&tx->block_lock);
+    zcbi_plat_mutex_lock(&tx->block_lock);
     struct zcb_block **link = &tx->blocks;
     while (*link != block)
         link = &(*link)->next;
@@ -145,7 +145,7 @@ static void leave(struct producer *tx, struct zcb_block *block)
     while (
         !atomic_compare_exchange_weak(&tx->let_go, &block->next, block)) /* partner: room_ready */
         ;
-    plat_mutex_unlock(&tx->block_lock);
+    zcbi_plat_mutex_unlock(&tx->block_lock);
     wait_ring(&tx->control->producer_asleep, tx->room_bell);
 }
 
@@ -154,9 +154,9 @@ void zcb_block_free(zcb_block *block)
     if (!block)
         return;
     zcb_channel *channel = block->channel;
-    if (channel_owned(channel))
+    if (zcbi_channel_owned(channel))
         leave(&channel->tx, block);
     else
         free(block);
-    channel_release(channel);
+    zcbi_channel_release(channel);
 }

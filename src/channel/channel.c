@@ -16,9 +16,9 @@ static void region_free(struct region *region)
     if (!region || atomic_fetch_sub(&region->references, 1) != 1)
         return;
     for (int i = 0; i < BELLS; i++)
-        plat_close(region->bells[i]);
-    plat_memory_release_handle(&region->memory);
-    plat_memory_unmap(&region->memory);
+        zcbi_plat_close(region->bells[i]);
+    zcbi_plat_memory_release_handle(&region->memory);
+    zcbi_plat_memory_unmap(&region->memory);
     free(region);
 }
 
@@ -38,10 +38,10 @@ static struct region *region_allocate(void)
 static zcb_error commit_controls(struct region *region)
 {
     const struct geometry *geometry = &region->geometry;
-    zcb_error error = plat_memory_commit(&region->memory, 0, PLAT_PAGE_BYTES);
+    zcb_error error = zcbi_plat_memory_commit(&region->memory, 0, PLAT_PAGE_BYTES);
     for (int i = 0; i < 2 && !error; i++)
-        error = plat_memory_commit(&region->memory, (size_t)geometry->control_at[i],
-                                   PLAT_PAGE_BYTES + RETURNS_BYTES);
+        error = zcbi_plat_memory_commit(&region->memory, (size_t)geometry->control_at[i],
+                                        PLAT_PAGE_BYTES + RETURNS_BYTES);
     return error;
 }
 
@@ -49,23 +49,24 @@ static zcb_error commit_controls(struct region *region)
 static zcb_error ensure_controls(const struct region *region)
 {
     const struct geometry *geometry = &region->geometry;
-    zcb_error error = plat_memory_ensure(&region->memory, 0, PLAT_PAGE_BYTES);
+    zcb_error error = zcbi_plat_memory_ensure(&region->memory, 0, PLAT_PAGE_BYTES);
     for (int i = 0; i < 2 && !error; i++)
-        error = plat_memory_ensure(&region->memory, (size_t)geometry->control_at[i],
-                                   (size_t)(geometry->data_at[i] - geometry->control_at[i]));
+        error = zcbi_plat_memory_ensure(&region->memory, (size_t)geometry->control_at[i],
+                                        (size_t)(geometry->data_at[i] - geometry->control_at[i]));
     return error;
 }
 
 static zcb_error region_create(struct region *region)
 {
-    zcb_error error = plat_memory_create((size_t)region->geometry.region_bytes, &region->memory);
+    zcb_error error =
+        zcbi_plat_memory_create((size_t)region->geometry.region_bytes, &region->memory);
     if (error)
         return error;
     error = commit_controls(region);
     if (!error)
         error = ensure_controls(region);
     for (int i = 0; i < BELLS && !error; i++)
-        error = plat_event_create(&region->bells[i]);
+        error = zcbi_plat_event_create(&region->bells[i]);
     if (error)
         return error;
     *(struct region_header *)region->memory.base = (struct region_header){
@@ -106,9 +107,9 @@ static zcb_error producer_init(struct producer *tx, struct region *region, int s
     tx->standby_bell = stream == 0 ? PLAT_NO_HANDLE : region->bells[BELL_STANDBY_1];
     tx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
     tx->spin.max_ns = ROOM_SPIN_NS;
-    turn_init(&tx->turn);
-    plat_mutex_init(&tx->block_lock);
-    return frame_init(&tx->frame, geometry, &region->memory, geometry->data_at[stream]);
+    zcbi_turn_init(&tx->turn);
+    zcbi_plat_mutex_init(&tx->block_lock);
+    return zcbi_frame_init(&tx->frame, geometry, &region->memory, geometry->data_at[stream]);
 }
 
 static void consumer_init(struct consumer *rx, struct region *region, int stream)
@@ -122,8 +123,8 @@ static void consumer_init(struct consumer *rx, struct region *region, int stream
     rx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
     rx->standby_bell = stream == 0 ? PLAT_NO_HANDLE : region->bells[BELL_STANDBY_1];
     rx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
-    turn_init(&rx->turn);
-    plat_mutex_init(&rx->return_lock);
+    zcbi_turn_init(&rx->turn);
+    zcbi_plat_mutex_init(&rx->return_lock);
 }
 
 /* Takes a reference on region. sends: the stream that this end produces. */
@@ -135,8 +136,8 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer,
         return ZCB_ERR_NO_MEMORY;
     zcb_error error = producer_init(&made->tx, region, sends);
     if (error) {
-        turn_destroy(&made->tx.turn);
-        plat_mutex_destroy(&made->tx.block_lock);
+        zcbi_turn_destroy(&made->tx.turn);
+        zcbi_plat_mutex_destroy(&made->tx.block_lock);
         free(made);
         return error;
     }
@@ -144,7 +145,7 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer,
     atomic_fetch_add(&region->references, 1);
     made->region = region;
     made->peer = peer;
-    plat_fork_mark_init(&made->owner);
+    zcbi_plat_fork_mark_init(&made->owner);
     atomic_init(&made->users, 1);
     atomic_init(&made->references, 1);
     *channel = made;
@@ -155,8 +156,8 @@ static zcb_error options_geometry(const zcb_channel_options *options, struct geo
 {
     uint64_t frame_bytes = options ? options->frame_bytes : 0;
     uint64_t window_bytes = options ? options->window_bytes : 0;
-    return geometry_init(geometry, frame_bytes ? frame_bytes : DEFAULT_FRAME_BYTES,
-                         window_bytes ? window_bytes : DEFAULT_WINDOW_BYTES);
+    return zcbi_geometry_init(geometry, frame_bytes ? frame_bytes : DEFAULT_FRAME_BYTES,
+                              window_bytes ? window_bytes : DEFAULT_WINDOW_BYTES);
 }
 
 static zcb_error region_from_options(const zcb_channel_options *options, struct region **region)
@@ -175,7 +176,8 @@ static zcb_error region_from_options(const zcb_channel_options *options, struct 
     return ZCB_OK;
 }
 
-zcb_error channel_open(const zcb_channel_options *options, plat_handle peer, zcb_channel **channel)
+zcb_error zcbi_channel_open(const zcb_channel_options *options, plat_handle peer,
+                            zcb_channel **channel)
 {
     struct region *region;
     zcb_error error = region_from_options(options, &region);
@@ -192,40 +194,41 @@ static void say_closed(plat_handle memory, const plat_handle *bells,
 {
     uint64_t rx = geometry->control_at[0] + offsetof(struct stream_control, consumer_closed);
     uint64_t tx = geometry->control_at[1] + offsetof(struct stream_control, producer_closed);
-    plat_memory_poke(memory, (size_t)rx, 1);
-    plat_memory_poke(memory, (size_t)tx, 1);
+    zcbi_plat_memory_poke(memory, (size_t)rx, 1);
+    zcbi_plat_memory_poke(memory, (size_t)tx, 1);
     for (int i = 0; i < BELLS; i++)
-        plat_event_set(bells[i]);
+        zcbi_plat_event_set(bells[i]);
 }
 
-void channel_refuse(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
-                    uint64_t window_bytes)
+void zcbi_channel_refuse(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                         uint64_t window_bytes)
 {
     struct geometry geometry;
-    if (!geometry_init(&geometry, frame_bytes, window_bytes))
+    if (!zcbi_geometry_init(&geometry, frame_bytes, window_bytes))
         say_closed(memory, bells, &geometry);
-    plat_close(memory);
+    zcbi_plat_close(memory);
     for (int i = 0; i < BELLS; i++)
-        plat_close(bells[i]);
+        zcbi_plat_close(bells[i]);
 }
 
-zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
-                       uint64_t window_bytes, plat_handle peer, zcb_channel **channel)
+zcb_error zcbi_channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                            uint64_t window_bytes, plat_handle peer, zcb_channel **channel)
 {
     struct region *region = region_allocate();
     if (!region) {
-        channel_refuse(memory, bells, frame_bytes, window_bytes);
+        zcbi_channel_refuse(memory, bells, frame_bytes, window_bytes);
         return ZCB_ERR_NO_MEMORY;
     }
     region->memory.handle = memory;
     memcpy(region->bells, bells, sizeof(region->bells));
-    zcb_error error = geometry_init(&region->geometry, frame_bytes, window_bytes);
+    zcb_error error = zcbi_geometry_init(&region->geometry, frame_bytes, window_bytes);
     if (error)
         error = ZCB_ERR_PROTOCOL;
     else
-        error = plat_memory_attach(memory, (size_t)region->geometry.region_bytes, &region->memory);
+        error =
+            zcbi_plat_memory_attach(memory, (size_t)region->geometry.region_bytes, &region->memory);
     for (int i = 0; i < BELLS && !error; i++)
-        if (!plat_is_event(bells[i]))
+        if (!zcbi_plat_is_event(bells[i]))
             error = ZCB_ERR_PROTOCOL;
     if (!error)
         error = ensure_controls(region);
@@ -233,7 +236,7 @@ zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t fr
         error = check_header(region);
     if (!error)
         error = end_create(region, 1, peer, channel);
-    if (error_is_shortage(error))
+    if (zcbi_error_is_shortage(error))
         say_closed(region->memory.handle, region->bells, &region->geometry);
     region_free(region);
     return error;
@@ -263,62 +266,63 @@ zcb_error zcb_channel_pair(const zcb_channel_options *options, zcb_channel **a, 
 
 /* ---------------------------------------------------------------- life */
 
-void channel_add_user(zcb_channel *channel)
+void zcbi_channel_add_user(zcb_channel *channel)
 {
     atomic_fetch_add(&channel->users, 1);
-    channel_keep(channel);
+    zcbi_channel_keep(channel);
 }
 
-void channel_keep(zcb_channel *channel)
+void zcbi_channel_keep(zcb_channel *channel)
 {
     atomic_fetch_add(&channel->references, 1);
 }
 
-bool channel_owned(const zcb_channel *channel)
+bool zcbi_channel_owned(const zcb_channel *channel)
 {
-    return !plat_forked(&channel->owner);
+    return !zcbi_plat_forked(&channel->owner);
 }
 
-zcb_error channel_state(const zcb_channel *channel)
+zcb_error zcbi_channel_state(const zcb_channel *channel)
 {
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
     if (atomic_load(&channel->protocol))
         return ZCB_ERR_PROTOCOL;
     return atomic_load(&channel->closed) ? ZCB_ERR_CLOSED : ZCB_OK;
 }
 
-zcb_error channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait)
+zcb_error zcbi_channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait)
 {
     struct source watched;
     bool watches = wait && wait->watch;
     if (watches)
-        watched = rx_data_source(wait->watch);
-    zcb_error error = channel_state(channel);
+        watched = zcbi_rx_data_source(wait->watch);
+    zcb_error error = zcbi_channel_state(channel);
     if (!error)
-        error = turn_take_unless(turn, watches ? &watched : NULL, wait);
-    return error == ZCB_ERR_CLOSED ? channel_state(channel) : error;
+        error = zcbi_turn_take_unless(turn, watches ? &watched : NULL, wait);
+    return error == ZCB_ERR_CLOSED ? zcbi_channel_state(channel) : error;
 }
 
-zcb_error channel_wait(const zcb_channel *channel, struct source source, struct spin *spin,
-                       const zcb_wait *wait)
+zcb_error zcbi_channel_wait(const zcb_channel *channel, struct source source, struct spin *spin,
+                            const zcb_wait *wait)
 {
     struct source sources[2] = {source};
     if (!wait || !wait->watch)
-        return wait_any(sources, 1, channel->peer, spin, wait);
-    sources[1] = rx_data_source(wait->watch);
-    rx_expect(wait->watch,
-              ZCB_WISH_COPY); /* a message that has to stream comes only where it is waited for */
-    zcb_error error = wait_any(sources, 2, channel->peer, spin, wait);
+        return zcbi_wait_any(sources, 1, channel->peer, spin, wait);
+    sources[1] = zcbi_rx_data_source(wait->watch);
+    zcbi_rx_expect(
+        wait->watch,
+        ZCB_WISH_COPY); /* a message that has to stream comes only where it is waited for */
+    zcb_error error = zcbi_wait_any(sources, 2, channel->peer, spin, wait);
     atomic_store(&wait->watch->rx.control->wish, 0);
     return error || source.ready(source.arg) ? error : ZCB_ERR_WATCHED;
 }
 
-void channel_pace_init(struct pace *pace, const zcb_wait *wait)
+void zcbi_channel_pace_init(struct pace *pace, const zcb_wait *wait)
 {
-    pace_init(pace, wait);
+    zcbi_pace_init(pace, wait);
     if (wait && wait->watch)
-        pace->watched = rx_data_source(wait->watch);
+        pace->watched = zcbi_rx_data_source(wait->watch);
 }
 
 /* Tells both sides: flags first, then the bells, whether anybody says he sleeps or not. They are emptied before: to
@@ -328,14 +332,14 @@ static void shut(zcb_channel *channel)
     atomic_store(&channel->tx.control->producer_closed, 1);
     atomic_store(&channel->rx.control->consumer_closed, 1);
     for (int i = 0; i < BELLS; i++) {
-        plat_event_clear(channel->region->bells[i]);
-        plat_event_set(channel->region->bells[i]);
+        zcbi_plat_event_clear(channel->region->bells[i]);
+        zcbi_plat_event_set(channel->region->bells[i]);
     }
-    turn_end(&channel->tx.turn);
-    turn_end(&channel->rx.turn);
+    zcbi_turn_end(&channel->tx.turn);
+    zcbi_turn_end(&channel->rx.turn);
 }
 
-zcb_error channel_fail(zcb_channel *channel)
+zcb_error zcbi_channel_fail(zcb_channel *channel)
 {
     if (atomic_exchange(&channel->protocol, 1) == 0)
         shut(channel);
@@ -344,22 +348,22 @@ zcb_error channel_fail(zcb_channel *channel)
 
 void zcb_channel_close(zcb_channel *channel)
 {
-    if (!channel || !channel_owned(channel))
+    if (!channel || !zcbi_channel_owned(channel))
         return;
     if (atomic_exchange(&channel->closed, 1) == 0)
         shut(channel);
 }
 
-void channel_release(zcb_channel *channel)
+void zcbi_channel_release(zcb_channel *channel)
 {
     if (atomic_fetch_sub(&channel->references, 1) != 1)
         return;
-    frame_destroy(&channel->tx.frame);
-    blocks_destroy(&channel->tx);
-    turn_destroy(&channel->tx.turn);
-    turn_destroy(&channel->rx.turn);
-    plat_mutex_destroy(&channel->rx.return_lock);
-    plat_fork_mark_destroy(&channel->owner);
+    zcbi_frame_destroy(&channel->tx.frame);
+    zcbi_blocks_destroy(&channel->tx);
+    zcbi_turn_destroy(&channel->tx.turn);
+    zcbi_turn_destroy(&channel->rx.turn);
+    zcbi_plat_mutex_destroy(&channel->rx.return_lock);
+    zcbi_plat_fork_mark_destroy(&channel->owner);
     region_free(channel->region);
     free(channel);
 }
@@ -370,7 +374,7 @@ void zcb_channel_free(zcb_channel *channel)
         return;
     if (atomic_fetch_sub(&channel->users, 1) == 1)
         zcb_channel_close(channel);
-    channel_release(channel);
+    zcbi_channel_release(channel);
 }
 
 uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)

@@ -105,62 +105,63 @@ struct zcb_channel {
 };
 
 /* Makes the opener's end. options may be NULL. */
-zcb_error channel_open(const zcb_channel_options *options, plat_handle peer, zcb_channel **channel);
+zcb_error zcbi_channel_open(const zcb_channel_options *options, plat_handle peer,
+                            zcb_channel **channel);
 /* Makes the joiner's end from what the opener's process handed over: memory and BELLS bells, which it takes
  * over, also on failure. Where something is short here, the opener finds the channel closed. */
-zcb_error channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
-                       uint64_t window_bytes, plat_handle peer, zcb_channel **channel);
-/* What channel_join does where something is short. */
-void channel_refuse(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
-                    uint64_t window_bytes);
+zcb_error zcbi_channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                            uint64_t window_bytes, plat_handle peer, zcb_channel **channel);
+/* What zcbi_channel_join does where something is short. */
+void zcbi_channel_refuse(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
+                         uint64_t window_bytes);
 /* zcb_channel_free gives it up. */
-void channel_add_user(zcb_channel *channel);
-/* Keeps the memory; channel_release gives it up. */
-void channel_keep(zcb_channel *channel);
-void channel_release(zcb_channel *channel);
+void zcbi_channel_add_user(zcb_channel *channel);
+/* Keeps the memory; zcbi_channel_release gives it up. */
+void zcbi_channel_keep(zcb_channel *channel);
+void zcbi_channel_release(zcb_channel *channel);
 
 /* False in a forked child. */
-bool channel_owned(const zcb_channel *channel);
+bool zcbi_channel_owned(const zcb_channel *channel);
 /* Why nothing more can be done here (_FORKED, _CLOSED, _PROTOCOL), or ZCB_OK. */
-zcb_error channel_state(const zcb_channel *channel);
-/* turn_take for one of the channel's turns, or why nothing more can be done here. */
-zcb_error channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait);
+zcb_error zcbi_channel_state(const zcb_channel *channel);
+/* zcbi_turn_take for one of the channel's turns, or why nothing more can be done here. */
+zcb_error zcbi_channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait);
 /* The other side made no sense: nothing goes any more. Returns ZCB_ERR_PROTOCOL. */
-zcb_error channel_fail(zcb_channel *channel);
+zcb_error zcbi_channel_fail(zcb_channel *channel);
 
 /* Waits for `source`, which belongs to this channel; ZCB_ERR_WATCHED when wait->watch has something first. */
-zcb_error channel_wait(const zcb_channel *channel, struct source source, struct spin *spin,
-                       const zcb_wait *wait);
-/* pace_init that minds wait->watch. */
-void channel_pace_init(struct pace *pace, const zcb_wait *wait);
+zcb_error zcbi_channel_wait(const zcb_channel *channel, struct source source, struct spin *spin,
+                            const zcb_wait *wait);
+/* zcbi_pace_init that minds wait->watch. */
+void zcbi_channel_pace_init(struct pace *pace, const zcb_wait *wait);
 
 /* ---- sending in steps, under the producer's turn. ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED and
- * _WATCHED leave the state as it was: call again with the rest. After others, and to give up: tx_abort. ---- */
+ * _WATCHED leave the state as it was: call again with the rest. After others, and to give up: zcbi_tx_abort. ---- */
 
-zcb_error tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait);
+zcb_error zcbi_tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait);
 /* *written counts up by what was taken. */
-zcb_error tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t *written,
-                   const zcb_wait *wait);
-void tx_abort(zcb_channel *channel);
+zcb_error zcbi_tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t *written,
+                        const zcb_wait *wait);
+void zcbi_tx_abort(zcb_channel *channel);
 /* Ready when trying again may get further. */
-struct source tx_room_source(zcb_channel *channel);
+struct source zcbi_tx_room_source(zcb_channel *channel);
 /* One whole message from parts, under the turn; withdrawn on every error. */
-zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
-                  unsigned count, const zcb_wait *wait);
+zcb_error zcbi_tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
+                       unsigned count, const zcb_wait *wait);
 /* Why nothing more can be sent, or ZCB_OK. */
-zcb_error tx_state(zcb_channel *channel);
+zcb_error zcbi_tx_state(zcb_channel *channel);
 /* Wakes the consumer, if it sleeps: the partner of its store of `asleep` and its look after that. */
-void tx_ring(struct producer *tx);
+void zcbi_tx_ring(struct producer *tx);
 /* Enters returned and freed blocks into the frame's book, under the turn. */
-zcb_error tx_collect(zcb_channel *channel);
+zcb_error zcbi_tx_collect(zcb_channel *channel);
 
-struct source rx_data_source(zcb_channel *channel);
+struct source zcbi_rx_data_source(zcb_channel *channel);
 /* Tells the producer that somebody is about to wait for a message. */
-void rx_expect(zcb_channel *channel, zcb_wish wish);
+void zcbi_rx_expect(zcb_channel *channel, zcb_wish wish);
 /* As zcb_receive_read, but *done counts up and an error leaves the state as it was: call again with the rest. */
-zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
-                  const zcb_wait *wait);
+zcb_error zcbi_rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
+                       const zcb_wait *wait);
 /* The consumer gives a block back. */
-void rx_give_back(zcb_channel *channel, uint32_t block);
+void zcbi_rx_give_back(zcb_channel *channel, uint32_t block);
 
 #endif

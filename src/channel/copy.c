@@ -8,7 +8,7 @@
 
 #define LINE 64
 
-void copy_for_reader(void *to, const void *from, size_t bytes)
+void zcbi_copy_for_reader(void *to, const void *from, size_t bytes)
 {
     unsigned char *target = to;
     const unsigned char *source = from;
@@ -30,7 +30,7 @@ void copy_for_reader(void *to, const void *from, size_t bytes)
 
 #else
 
-void copy_for_reader(void *to, const void *from, size_t bytes)
+void zcbi_copy_for_reader(void *to, const void *from, size_t bytes)
 {
     memcpy(to, from, bytes);
 }

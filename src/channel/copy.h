@@ -7,6 +7,6 @@
 /* As memcpy, for memory that another processor has read lately and will read next: past the caches, because
  * taking the lines back from the other's cache one by one takes longer than the copying. All is there for who
  * sees a release store that follows. */
-void copy_for_reader(void *to, const void *from, size_t bytes);
+void zcbi_copy_for_reader(void *to, const void *from, size_t bytes);
 
 #endif

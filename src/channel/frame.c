@@ -5,8 +5,8 @@
 
 #define GRAIN_BYTES 64u
 
-zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
-                     const plat_memory *memory, uint64_t data_at)
+zcb_error zcbi_frame_init(struct frame *frame, const struct geometry *geometry,
+                          const plat_memory *memory, uint64_t data_at)
 {
     *frame = (struct frame){.geometry = geometry, .memory = memory, .data_at = data_at};
     uint64_t units = (geometry->frame_bytes + geometry->window_bytes) / COMMIT_BYTES;
@@ -17,7 +17,7 @@ zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
     frame->committed = calloc((size_t)units, 1);
     if (!frame->blocks || !frame->free_blocks || !frame->free_pieces || !frame->free_extents ||
         !frame->committed) {
-        frame_destroy(frame);
+        zcbi_frame_destroy(frame);
         return ZCB_ERR_NO_MEMORY;
     }
     for (uint32_t piece = geometry->pieces; piece-- > 0;)
@@ -29,7 +29,7 @@ zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
     return ZCB_OK;
 }
 
-void frame_destroy(struct frame *frame)
+void zcbi_frame_destroy(struct frame *frame)
 {
     free(frame->blocks);
     free(frame->free_blocks);
@@ -46,7 +46,7 @@ static void remove_extent(struct frame *frame, uint32_t at)
             (frame->free_extent_count - at) * sizeof(struct extent));
 }
 
-bool frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
+bool zcbi_frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
 {
     bool out_of_ids = frame->free_block_count == 0 && frame->used_blocks == BLOCKS;
     if (bytes > frame->geometry->frame_bytes || out_of_ids)
@@ -68,7 +68,7 @@ bool frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
     return false;
 }
 
-bool frame_take_piece(struct frame *frame, uint32_t *block)
+bool zcbi_frame_take_piece(struct frame *frame, uint32_t *block)
 {
     if (frame->free_piece_count == 0)
         return false;
@@ -79,12 +79,12 @@ bool frame_take_piece(struct frame *frame, uint32_t *block)
     return true;
 }
 
-uint64_t frame_offset(const struct frame *frame, uint32_t block)
+uint64_t zcbi_frame_offset(const struct frame *frame, uint32_t block)
 {
     return frame->blocks[block].offset;
 }
 
-zcb_error frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes)
+zcb_error zcbi_frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes)
 {
     uint64_t unit = offset / COMMIT_BYTES;
     uint64_t end = (offset + bytes + COMMIT_BYTES - 1) / COMMIT_BYTES;
@@ -98,10 +98,10 @@ zcb_error frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes)
             unit++;
         size_t at = (size_t)(frame->data_at + first * COMMIT_BYTES);
         size_t length = (size_t)((unit - first) * COMMIT_BYTES);
-        zcb_error error = plat_memory_commit(frame->memory, at, length);
+        zcb_error error = zcbi_plat_memory_commit(frame->memory, at, length);
         if (error)
             return error;
-        plat_memory_populate(frame->memory, at, length);
+        zcbi_plat_memory_populate(frame->memory, at, length);
         memset(&frame->committed[first], 1, (size_t)(unit - first));
     }
     return ZCB_OK;
@@ -154,7 +154,7 @@ static void free_block(struct frame *frame, uint32_t block)
     }
 }
 
-zcb_error frame_give_back(struct frame *frame, uint32_t block)
+zcb_error zcbi_frame_give_back(struct frame *frame, uint32_t block)
 {
     if (block >= frame->used_blocks || frame->blocks[block].bytes == 0 || !frame->blocks[block].out)
         return ZCB_ERR_PROTOCOL;
@@ -164,18 +164,18 @@ zcb_error frame_give_back(struct frame *frame, uint32_t block)
     return ZCB_OK;
 }
 
-void frame_hold(struct frame *frame, uint32_t block)
+void zcbi_frame_hold(struct frame *frame, uint32_t block)
 {
     frame->blocks[block].out = false;
     frame->blocks[block].held = true;
 }
 
-void frame_set_out(struct frame *frame, uint32_t block)
+void zcbi_frame_set_out(struct frame *frame, uint32_t block)
 {
     frame->blocks[block].out = true;
 }
 
-void frame_let_go(struct frame *frame, uint32_t block)
+void zcbi_frame_let_go(struct frame *frame, uint32_t block)
 {
     frame->blocks[block].held = false;
     if (!frame->blocks[block].out)

@@ -32,25 +32,25 @@ struct frame {
     unsigned char *committed; /* one byte a COMMIT_BYTES unit */
 };
 
-zcb_error frame_init(struct frame *frame, const struct geometry *geometry,
-                     const plat_memory *memory, uint64_t data_at);
-void frame_destroy(struct frame *frame);
+zcb_error zcbi_frame_init(struct frame *frame, const struct geometry *geometry,
+                          const plat_memory *memory, uint64_t data_at);
+void zcbi_frame_destroy(struct frame *frame);
 
 /* A block of `bytes` (> 0) in one piece, from the lowest place that fits: warm memory is used again
  * first. False when there is none now. */
-bool frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block);
+bool zcbi_frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block);
 /* A piece of the window, the one given back last. False when all are out. */
-bool frame_take_piece(struct frame *frame, uint32_t *block);
-uint64_t frame_offset(const struct frame *frame, uint32_t block);
+bool zcbi_frame_take_piece(struct frame *frame, uint32_t *block);
+uint64_t zcbi_frame_offset(const struct frame *frame, uint32_t block);
 /* Makes sure that this part of frame and window exists. */
-zcb_error frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes);
+zcb_error zcbi_frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes);
 /* Takes a block or piece back from the consumer. ZCB_ERR_PROTOCOL when it is not out. */
-zcb_error frame_give_back(struct frame *frame, uint32_t block);
+zcb_error zcbi_frame_give_back(struct frame *frame, uint32_t block);
 /* A block that was just allocated is not out, but held by this side. */
-void frame_hold(struct frame *frame, uint32_t block);
+void zcbi_frame_hold(struct frame *frame, uint32_t block);
 /* A held block goes out, once. */
-void frame_set_out(struct frame *frame, uint32_t block);
+void zcbi_frame_set_out(struct frame *frame, uint32_t block);
 /* This side holds it no more. */
-void frame_let_go(struct frame *frame, uint32_t block);
+void zcbi_frame_let_go(struct frame *frame, uint32_t block);
 
 #endif

@@ -18,7 +18,7 @@ static uint64_t piece_for(uint64_t window_bytes)
     return piece > MAX_PIECE_BYTES ? MAX_PIECE_BYTES : piece;
 }
 
-zcb_error geometry_init(struct geometry *geometry, uint64_t frame_bytes, uint64_t window_bytes)
+zcb_error zcbi_geometry_init(struct geometry *geometry, uint64_t frame_bytes, uint64_t window_bytes)
 {
     if (frame_bytes < ZCB_MIN_FRAME_BYTES || frame_bytes > ZCB_MAX_FRAME_BYTES ||
         window_bytes < ZCB_MIN_WINDOW_BYTES || window_bytes > ZCB_MAX_WINDOW_BYTES)

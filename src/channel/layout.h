@@ -96,6 +96,7 @@ struct geometry {
 #define RING_BYTES (RING_ENTRIES * sizeof(struct descriptor))
 
 /* ZCB_ERR_INVALID for sizes out of the public bounds. Sizes are rounded up to COMMIT_BYTES. */
-zcb_error geometry_init(struct geometry *geometry, uint64_t frame_bytes, uint64_t window_bytes);
+zcb_error zcbi_geometry_init(struct geometry *geometry, uint64_t frame_bytes,
+                             uint64_t window_bytes);
 
 #endif

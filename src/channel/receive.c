@@ -21,10 +21,10 @@ static bool data_ready(void *arg)
     zcb_channel *channel = arg;
     const struct consumer *rx = &channel->rx;
     return atomic_load(&rx->control->head) != rx->tail /* partner: publish */
-           || atomic_load(&rx->control->producer_closed) || channel_state(channel);
+           || atomic_load(&rx->control->producer_closed) || zcbi_channel_state(channel);
 }
 
-struct source rx_data_source(zcb_channel *channel)
+struct source zcbi_rx_data_source(zcb_channel *channel)
 {
     struct consumer *rx = &channel->rx;
     return (struct source){data_ready, channel, &rx->control->consumer_asleep, rx->data_bell};
@@ -35,16 +35,16 @@ static zcb_error wait_for_data(zcb_channel *channel, const zcb_wait *wait)
 {
     struct consumer *rx = &channel->rx;
     for (;;) {
-        zcb_error state = channel_state(channel);
+        zcb_error state = zcbi_channel_state(channel);
         if (state)
             return state;
         uint64_t head = atomic_load_explicit(&rx->control->head, memory_order_acquire);
         if (head != rx->tail)
-            return head - rx->tail > RING_ENTRIES ? channel_fail(channel) : ZCB_OK;
+            return head - rx->tail > RING_ENTRIES ? zcbi_channel_fail(channel) : ZCB_OK;
         if (atomic_load(&rx->control->producer_closed) &&
             atomic_load(&rx->control->head) == rx->tail)
             return ZCB_ERR_PEER_CLOSED;
-        zcb_error error = channel_wait(channel, rx_data_source(channel), &rx->spin, wait);
+        zcb_error error = zcbi_channel_wait(channel, zcbi_rx_data_source(channel), &rx->spin, wait);
         if (error)
             return error;
     }
@@ -57,14 +57,14 @@ static void tell_producer(const struct consumer *rx)
     wait_ring(&rx->control->producer_asleep, rx->room_bell);
 }
 
-void rx_give_back(zcb_channel *channel, uint32_t block)
+void zcbi_rx_give_back(zcb_channel *channel, uint32_t block)
 {
     struct consumer *rx = &channel->rx;
-    plat_mutex_lock(&rx->return_lock);
+    zcbi_plat_mutex_lock(&rx->return_lock);
     atomic_store_explicit(&rx->returns[rx->returned % BLOCKS], block, memory_order_relaxed);
     rx->returned++;
     atomic_store(&rx->control->returned, rx->returned); /* partner: room_ready, collect_returns */
-    plat_mutex_unlock(&rx->return_lock);
+    zcbi_plat_mutex_unlock(&rx->return_lock);
     tell_producer(rx);
 }
 
@@ -72,7 +72,7 @@ static void give_back_part(zcb_channel *channel)
 {
     struct receiving *now = &channel->rx.now;
     if (now->block != NO_BLOCK && !now->leased && (!now->whole || now->last))
-        rx_give_back(channel, now->block);
+        zcbi_rx_give_back(channel, now->block);
     if (!now->whole || now->last)
         now->block = NO_BLOCK;
 }
@@ -103,8 +103,8 @@ static bool part_is_there(const zcb_channel *channel, const struct descriptor *d
 {
     const struct region *region = channel->region;
     uint64_t data_at = (uint64_t)(channel->rx.data - region->memory.base);
-    return d->bytes == 0 || plat_memory_ensure(&region->memory, (size_t)(data_at + d->offset),
-                                               (size_t)d->bytes) == ZCB_OK;
+    return d->bytes == 0 || zcbi_plat_memory_ensure(&region->memory, (size_t)(data_at + d->offset),
+                                                    (size_t)d->bytes) == ZCB_OK;
 }
 
 static bool first_makes_sense(const struct descriptor *d)
@@ -137,20 +137,20 @@ static zcb_error take_descriptor(zcb_channel *channel)
     atomic_store(&rx->control->tail, rx->tail); /* partner: consumer_waits, ring_room */
     tell_producer(rx);
     if (!descriptor_fits(channel, &d) || !part_is_there(channel, &d))
-        return channel_fail(channel);
+        return zcbi_channel_fail(channel);
     if (!now->active) {
         if (!first_makes_sense(&d))
-            return channel_fail(channel);
+            return zcbi_channel_fail(channel);
         *now = (struct receiving){
             .active = true, .whole = (d.marks & MARK_WHOLE) != 0, .offset = d.offset};
         now->message = (zcb_message){d.kind, d.flags, d.id, d.message_bytes};
     } else if (d.marks & MARK_ABORT) {
         if (now->whole && now->block != NO_BLOCK)
-            rx_give_back(channel, now->block);
+            zcbi_rx_give_back(channel, now->block);
         end_message(channel, false);
         return ZCB_ERR_ABORTED;
     } else if (!next_makes_sense(now, &d)) {
-        return channel_fail(channel);
+        return zcbi_channel_fail(channel);
     }
     if (!now->whole || now->left == 0)
         now->offset = d.offset;
@@ -165,8 +165,8 @@ static zcb_error take_descriptor(zcb_channel *channel)
  * deadline; a sender that is never done does not hold it. */
 static zcb_error take_part(zcb_channel *channel, struct pace *pace)
 {
-    zcb_error error = pace_check(pace);
-    if (!error && pace->parts++ >= RING_ENTRIES && plat_now_ns() >= wait_deadline(pace->wait))
+    zcb_error error = zcbi_pace_check(pace);
+    if (!error && pace->parts++ >= RING_ENTRIES && zcbi_plat_now_ns() >= wait_deadline(pace->wait))
         error = ZCB_ERR_TIMEOUT;
     if (!error)
         error = wait_for_data(channel, pace->wait);
@@ -178,7 +178,7 @@ static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
 {
     struct receiving *now = &channel->rx.now;
     struct pace pace;
-    pace_init(&pace, wait);
+    zcbi_pace_init(&pace, wait);
     for (;;) {
         now->offset += now->left;
         now->left = 0;
@@ -195,7 +195,7 @@ static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
 
 /* ---------------------------------------------------------------- the public calls */
 
-void rx_expect(zcb_channel *channel, zcb_wish wish)
+void zcbi_rx_expect(zcb_channel *channel, zcb_wish wish)
 {
     atomic_store(&channel->rx.control->wish, (uint32_t)wish); /* partner: consumer_waits */
     tell_producer(&channel->rx);
@@ -223,14 +223,14 @@ zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *me
     if (!channel || !message || (wish != ZCB_WISH_COPY && wish != ZCB_WISH_LEASE))
         return ZCB_ERR_INVALID;
     struct consumer *rx = &channel->rx;
-    zcb_error error = channel_take_turn(channel, &rx->turn, wait);
+    zcb_error error = zcbi_channel_take_turn(channel, &rx->turn, wait);
     if (error)
         return error;
-    rx_expect(channel, wish);
+    zcbi_rx_expect(channel, wish);
     error = next_message(channel, message, wait);
     if (error) {
         atomic_store(&rx->control->wish, 0);
-        turn_give(&rx->turn);
+        zcbi_turn_give(&rx->turn);
     }
     return error;
 }
@@ -242,8 +242,8 @@ static zcb_error next_part(zcb_channel *channel, struct pace *pace)
     return channel->rx.now.last ? ZCB_ERR_INVALID : take_part(channel, pace);
 }
 
-zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
-                  const zcb_wait *wait)
+zcb_error zcbi_rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
+                       const zcb_wait *wait)
 {
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
@@ -251,9 +251,9 @@ zcb_error rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t 
     if (!now->active || now->leased || bytes > now->message.bytes - now->read)
         return ZCB_ERR_INVALID;
     struct pace pace;
-    channel_pace_init(&pace, wait);
+    zcbi_channel_pace_init(&pace, wait);
     while (bytes > 0) {
-        zcb_error error = now->left == 0 ? next_part(channel, &pace) : pace_check(&pace);
+        zcb_error error = now->left == 0 ? next_part(channel, &pace) : zcbi_pace_check(&pace);
         if (error)
             return error;
         size_t step = bytes < now->left ? bytes : (size_t)now->left;
@@ -277,30 +277,30 @@ zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes
                            const zcb_wait *wait)
 {
     size_t unasked = 0;
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
-    return rx_read(channel, destination, bytes, done ? done : &unasked, wait);
+    return zcbi_rx_read(channel, destination, bytes, done ? done : &unasked, wait);
 }
 
 zcb_error zcb_receive_end(zcb_channel *channel)
 {
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
     if (!now->active || (!now->leased && now->read != now->message.bytes))
         return ZCB_ERR_INVALID;
     give_back_part(channel);
     end_message(channel, true);
     atomic_store(&rx->control->wish, 0);
-    turn_give(&rx->turn);
+    zcbi_turn_give(&rx->turn);
     return ZCB_OK;
 }
 
 void zcb_receive_drop(zcb_channel *channel)
 {
     struct consumer *rx = &channel->rx;
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return;
     if (rx->now.active && !rx->now.leased) {
         zcb_wait now = {0};
@@ -311,7 +311,7 @@ void zcb_receive_drop(zcb_channel *channel)
         end_message(channel, true);
     }
     atomic_store(&rx->control->wish, 0);
-    turn_give(&rx->turn);
+    zcbi_turn_give(&rx->turn);
 }
 
 /* ---------------------------------------------------------------- leases */
@@ -320,14 +320,14 @@ zcb_error zcb_receive_lease(zcb_channel *channel, zcb_lease **lease, const zcb_w
 {
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
     if (!now->active || now->leased || now->read > 0)
         return ZCB_ERR_INVALID;
     if (!now->whole)
         return ZCB_ERR_TOO_LARGE;
     struct pace pace;
-    pace_init(&pace, wait);
+    zcbi_pace_init(&pace, wait);
     while (!now->last) {
         zcb_error error = take_part(channel, &pace);
         if (error)
@@ -337,7 +337,7 @@ zcb_error zcb_receive_lease(zcb_channel *channel, zcb_lease **lease, const zcb_w
     if (!made)
         return ZCB_ERR_NO_MEMORY;
     *made = (zcb_lease){channel, rx->data + now->offset, now->message.bytes, now->block};
-    channel_keep(channel);
+    zcbi_channel_keep(channel);
     now->leased = true;
     *lease = made;
     return ZCB_OK;
@@ -357,8 +357,8 @@ void zcb_lease_free(zcb_lease *lease)
 {
     if (!lease)
         return;
-    if (lease->block != NO_BLOCK && channel_owned(lease->channel))
-        rx_give_back(lease->channel, lease->block);
-    channel_release(lease->channel);
+    if (lease->block != NO_BLOCK && zcbi_channel_owned(lease->channel))
+        zcbi_rx_give_back(lease->channel, lease->block);
+    zcbi_channel_release(lease->channel);
     free(lease);
 }

@@ -32,25 +32,25 @@ static zcb_error ring_room(zcb_channel *channel, uint32_t *room)
     struct producer *tx = &channel->tx;
     uint64_t tail = atomic_load_explicit(&tx->control->tail, memory_order_acquire);
     if (tail > tx->head || tx->head - tail > RING_ENTRIES)
-        return channel_fail(channel);
+        return zcbi_channel_fail(channel);
     uint32_t free_entries = RING_ENTRIES - (uint32_t)(tx->head - tail);
     *room = free_entries > 0 ? free_entries - 1 : 0;
     tx->now.ring_full = *room == 0;
     return ZCB_OK;
 }
 
-zcb_error tx_collect(zcb_channel *channel)
+zcb_error zcbi_tx_collect(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
-    blocks_collect(tx);
+    zcbi_blocks_collect(tx);
     uint64_t returned = atomic_load_explicit(&tx->control->returned, memory_order_acquire);
     if (returned < tx->returned || returned - tx->returned > BLOCKS)
-        return channel_fail(channel);
+        return zcbi_channel_fail(channel);
     while (tx->returned < returned) {
         uint32_t block =
             atomic_load_explicit(&tx->returns[tx->returned % BLOCKS], memory_order_relaxed);
-        if (frame_give_back(&tx->frame, block))
-            return channel_fail(channel);
+        if (zcbi_frame_give_back(&tx->frame, block))
+            return zcbi_channel_fail(channel);
         tx->returned++;
     }
     return ZCB_OK;
@@ -68,9 +68,9 @@ static bool consumer_dropped(const struct producer *tx)
 }
 
 /* Why nothing more can be sent, or ZCB_OK. */
-zcb_error tx_state(zcb_channel *channel)
+zcb_error zcbi_tx_state(zcb_channel *channel)
 {
-    zcb_error error = channel_state(channel);
+    zcb_error error = zcbi_channel_state(channel);
     if (!error && atomic_load(&channel->tx.control->consumer_closed))
         error = ZCB_ERR_PEER_CLOSED;
     return error;
@@ -81,7 +81,7 @@ static bool room_ready(void *arg)
     zcb_channel *channel = arg;
     struct producer *tx = &channel->tx;
     if (atomic_load(&tx->control->returned) != tx->returned || atomic_load(&tx->let_go) ||
-        tx_state(channel))
+        zcbi_tx_state(channel))
         return true;
     if (tx->now.ring_full && tx->head - atomic_load(&tx->control->tail) < RING_ENTRIES - 1)
         return true;
@@ -89,7 +89,7 @@ static bool room_ready(void *arg)
     return tx->now.begun || tx->now.streaming ? consumer_dropped(tx) : consumer_waits(tx);
 }
 
-struct source tx_room_source(zcb_channel *channel)
+struct source zcbi_tx_room_source(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
     return (struct source){room_ready, channel, &tx->control->producer_asleep, tx->room_bell};
@@ -98,8 +98,8 @@ struct source tx_room_source(zcb_channel *channel)
 static zcb_error wait_for_room(zcb_channel *channel, const zcb_wait *wait)
 {
     if (channel->tx.lazy)
-        tx_ring(&channel->tx); /* whoever stands by is to make room */
-    return channel_wait(channel, tx_room_source(channel), &channel->tx.spin, wait);
+        zcbi_tx_ring(&channel->tx); /* whoever stands by is to make room */
+    return zcbi_channel_wait(channel, zcbi_tx_room_source(channel), &channel->tx.spin, wait);
 }
 
 /* ---------------------------------------------------------------- publishing */
@@ -112,7 +112,7 @@ static zcb_error commit_descriptor(zcb_channel *channel)
     if (tx->head + 1 < tx->ring_committed)
         return ZCB_OK;
     size_t at = (size_t)(tx->ring_at + tx->ring_committed * sizeof(struct descriptor));
-    zcb_error error = plat_memory_commit(&channel->region->memory, at, PLAT_PAGE_BYTES);
+    zcb_error error = zcbi_plat_memory_commit(&channel->region->memory, at, PLAT_PAGE_BYTES);
     if (error)
         return error;
     tx->ring_committed += DESCRIPTORS_PER_PAGE;
@@ -121,13 +121,13 @@ static zcb_error commit_descriptor(zcb_channel *channel)
     return ZCB_OK;
 }
 
-void tx_ring(struct producer *tx)
+void zcbi_tx_ring(struct producer *tx)
 {
     _Atomic uint32_t *asleep = &tx->control->consumer_asleep;
     uint32_t who =
         atomic_load(asleep) == SLEEP_NONE ? SLEEP_NONE : atomic_exchange(asleep, SLEEP_NONE);
     if (who != SLEEP_NONE)
-        plat_event_set(who == SLEEP_STANDBY ? tx->standby_bell : tx->data_bell);
+        zcbi_plat_event_set(who == SLEEP_STANDBY ? tx->standby_bell : tx->data_bell);
 }
 
 static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, uint64_t bytes,
@@ -157,7 +157,7 @@ static zcb_error publish(zcb_channel *channel, uint32_t block, uint64_t offset, 
     tx->head++;
     atomic_store(&tx->control->head, tx->head); /* partner: data_ready */
     if (!tx->lazy || atomic_load(&tx->control->consumer_asleep) != SLEEP_STANDBY)
-        tx_ring(tx);
+        zcbi_tx_ring(tx);
     return ZCB_OK;
 }
 
@@ -173,9 +173,9 @@ static bool worth_streaming(const zcb_channel *channel)
 /* Takes in what the consumer has given back. *room: descriptors that can be published. */
 static zcb_error ready_to_send(zcb_channel *channel, uint32_t *room)
 {
-    zcb_error error = tx_state(channel);
+    zcb_error error = zcbi_tx_state(channel);
     if (!error)
-        error = tx_collect(channel);
+        error = zcbi_tx_collect(channel);
     return error ? error : ring_room(channel, room);
 }
 
@@ -194,8 +194,8 @@ static zcb_error choose_way(zcb_channel *channel)
         now->streaming = true;
         return ZCB_OK;
     }
-    if (room > 0 && frame_allocate(&tx->frame, now->message.bytes, &now->block)) {
-        now->offset = frame_offset(&tx->frame, now->block);
+    if (room > 0 && zcbi_frame_allocate(&tx->frame, now->message.bytes, &now->block)) {
+        now->offset = zcbi_frame_offset(&tx->frame, now->block);
         return ZCB_OK;
     }
     if (consumer_waits(tx)) {
@@ -205,7 +205,7 @@ static zcb_error choose_way(zcb_channel *channel)
     return ZCB_ERR_TIMEOUT;
 }
 
-zcb_error tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait)
+zcb_error zcbi_tx_begin(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
     tx->now = (struct sending){.message = *message, .number = tx->ended, .block = NO_BLOCK};
@@ -256,7 +256,7 @@ static zcb_error publish_whole(zcb_channel *channel)
 static void copy_in(const struct sending *now, void *to, const void *from, size_t bytes)
 {
     if (now->message.bytes >= LEAST_PAST_CACHES && now->message.bytes <= MOST_PAST_CACHES)
-        copy_for_reader(to, from, bytes);
+        zcbi_copy_for_reader(to, from, bytes);
     else
         memcpy(to, from, bytes);
 }
@@ -267,14 +267,14 @@ static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, s
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
     while (count > 0) {
-        zcb_error error = pace_check(pace);
+        zcb_error error = zcbi_pace_check(pace);
         if (!error && consumer_dropped(tx))
             error = ZCB_ERR_REFUSED;
         uint64_t most = step_bytes(now);
         size_t step = count < most ? count : (size_t)most;
         uint64_t at = now->offset + now->written;
         if (!error)
-            error = frame_commit(&tx->frame, at, step);
+            error = zcbi_frame_commit(&tx->frame, at, step);
         if (error)
             return error;
         copy_in(now, channel->region->memory.base + tx->frame.data_at + at, bytes, step);
@@ -301,7 +301,7 @@ static zcb_error take_piece(zcb_channel *channel, uint32_t *block, const zcb_wai
             error = ZCB_ERR_REFUSED;
         if (error)
             return error;
-        if (room > 0 && frame_take_piece(&tx->frame, block))
+        if (room > 0 && zcbi_frame_take_piece(&tx->frame, block))
             return ZCB_OK;
         error = wait_for_room(channel, wait);
         if (error)
@@ -317,21 +317,21 @@ static zcb_error write_streaming(zcb_channel *channel, const unsigned char *byte
     uint64_t piece_bytes = channel->region->geometry.piece_bytes;
     while (count > 0) {
         uint32_t block;
-        zcb_error error = pace_check(pace);
+        zcb_error error = zcbi_pace_check(pace);
         if (!error)
             error = take_piece(channel, &block, pace->wait);
         if (error)
             return error;
         size_t step = count < piece_bytes ? count : (size_t)piece_bytes;
-        uint64_t at = frame_offset(&tx->frame, block);
-        error = frame_commit(&tx->frame, at, piece_bytes);
+        uint64_t at = zcbi_frame_offset(&tx->frame, block);
+        error = zcbi_frame_commit(&tx->frame, at, piece_bytes);
         if (!error) {
             memcpy(channel->region->memory.base + tx->frame.data_at + at, bytes, step);
             bool last = now->written + step == now->message.bytes;
             error = publish(channel, block, at, step, last ? MARK_LAST : 0u);
         }
         if (error) {
-            (void)frame_give_back(&tx->frame, block);
+            (void)zcbi_frame_give_back(&tx->frame, block);
             return error;
         }
         bytes += step;
@@ -343,19 +343,19 @@ static zcb_error write_streaming(zcb_channel *channel, const unsigned char *byte
     return ZCB_OK;
 }
 
-zcb_error tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t *written,
-                   const zcb_wait *wait)
+zcb_error zcbi_tx_write(zcb_channel *channel, const void *bytes, size_t count, size_t *written,
+                        const zcb_wait *wait)
 {
     struct sending *now = &channel->tx.now;
     if (count > now->message.bytes - now->written)
         return ZCB_ERR_INVALID;
     struct pace pace;
-    channel_pace_init(&pace, wait);
+    zcbi_channel_pace_init(&pace, wait);
     return now->streaming ? write_streaming(channel, bytes, count, written, &pace)
                           : write_whole(channel, bytes, count, written, &pace);
 }
 
-void tx_abort(zcb_channel *channel)
+void zcbi_tx_abort(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
@@ -363,7 +363,7 @@ void tx_abort(zcb_channel *channel)
     if (now->begun && !ended)
         (void)publish(channel, NO_BLOCK, 0, 0, MARK_ABORT); /* a descriptor is kept back for it */
     else if (!now->begun && now->block != NO_BLOCK)
-        (void)frame_give_back(&tx->frame, now->block);
+        (void)zcbi_frame_give_back(&tx->frame, now->block);
     now->block = NO_BLOCK;
 }
 
@@ -382,30 +382,30 @@ static zcb_error send_block(zcb_channel *channel, const zcb_message *message,
             break;
     if (error)
         return error;
-    frame_set_out(&tx->frame, block->block);
-    error = publish(channel, block->block, frame_offset(&tx->frame, block->block), message->bytes,
-                    MARK_WHOLE | MARK_LAST);
+    zcbi_frame_set_out(&tx->frame, block->block);
+    error = publish(channel, block->block, zcbi_frame_offset(&tx->frame, block->block),
+                    message->bytes, MARK_WHOLE | MARK_LAST);
     if (error)
-        (void)frame_give_back(&tx->frame, block->block);
+        (void)zcbi_frame_give_back(&tx->frame, block->block);
     else
         block->sent = true;
     return error;
 }
 
-zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
-                  unsigned count, const zcb_wait *wait)
+zcb_error zcbi_tx_send(zcb_channel *channel, const zcb_message *message, const zcb_text *parts,
+                       unsigned count, const zcb_wait *wait)
 {
-    struct zcb_block *block = count == 1 ? blocks_find(&channel->tx, &parts[0]) : NULL;
+    struct zcb_block *block = count == 1 ? zcbi_blocks_find(&channel->tx, &parts[0]) : NULL;
     if (block)
         return send_block(channel, message, block, wait);
-    zcb_error error = tx_begin(channel, message, wait);
+    zcb_error error = zcbi_tx_begin(channel, message, wait);
     for (unsigned i = 0; i < count && !error; i++) {
         size_t written = 0;
         if (parts[i].bytes > 0)
-            error = tx_write(channel, parts[i].text, parts[i].bytes, &written, wait);
+            error = zcbi_tx_write(channel, parts[i].text, parts[i].bytes, &written, wait);
     }
     if (error)
-        tx_abort(channel);
+        zcbi_tx_abort(channel);
     return error;
 }
 
@@ -414,7 +414,8 @@ zcb_error tx_send(zcb_channel *channel, const zcb_message *message, const zcb_te
 static bool peer_ended(const zcb_channel *channel)
 {
     unsigned ready;
-    return channel->peer != PLAT_NO_HANDLE && plat_wait(&channel->peer, 1, 0, &ready) == ZCB_OK;
+    return channel->peer != PLAT_NO_HANDLE &&
+           zcbi_plat_wait(&channel->peer, 1, 0, &ready) == ZCB_OK;
 }
 
 static bool is_sendable(const zcb_channel *channel, const zcb_message *message)
@@ -427,12 +428,13 @@ zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void 
 {
     if (!is_sendable(channel, message) || (message->bytes > 0 && !payload))
         return ZCB_ERR_INVALID;
-    zcb_error error = channel_take_turn(channel, &channel->tx.turn, wait);
+    zcb_error error = zcbi_channel_take_turn(channel, &channel->tx.turn, wait);
     if (error)
         return error;
     zcb_text part = {payload, (size_t)message->bytes};
-    error = peer_ended(channel) ? ZCB_ERR_PEER_GONE : tx_send(channel, message, &part, 1, wait);
-    turn_give(&channel->tx.turn);
+    error =
+        peer_ended(channel) ? ZCB_ERR_PEER_GONE : zcbi_tx_send(channel, message, &part, 1, wait);
+    zcbi_turn_give(&channel->tx.turn);
     return error;
 }
 
@@ -440,38 +442,38 @@ zcb_error zcb_send_begin(zcb_channel *channel, const zcb_message *message, const
 {
     if (!is_sendable(channel, message))
         return ZCB_ERR_INVALID;
-    zcb_error error = channel_take_turn(channel, &channel->tx.turn, wait);
+    zcb_error error = zcbi_channel_take_turn(channel, &channel->tx.turn, wait);
     if (error)
         return error;
-    error = peer_ended(channel) ? ZCB_ERR_PEER_GONE : tx_begin(channel, message, wait);
+    error = peer_ended(channel) ? ZCB_ERR_PEER_GONE : zcbi_tx_begin(channel, message, wait);
     if (error)
-        turn_give(&channel->tx.turn);
+        zcbi_turn_give(&channel->tx.turn);
     return error;
 }
 
 zcb_error zcb_send_write(zcb_channel *channel, const void *data, size_t bytes, size_t *done,
                          const zcb_wait *wait)
 {
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
-    return tx_write(channel, data, bytes, done, wait);
+    return zcbi_tx_write(channel, data, bytes, done, wait);
 }
 
 zcb_error zcb_send_end(zcb_channel *channel)
 {
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
     const struct sending *now = &channel->tx.now;
     if (now->published != now->message.bytes)
         return ZCB_ERR_INVALID;
-    turn_give(&channel->tx.turn);
+    zcbi_turn_give(&channel->tx.turn);
     return ZCB_OK;
 }
 
 void zcb_send_drop(zcb_channel *channel)
 {
-    if (!channel_owned(channel))
+    if (!zcbi_channel_owned(channel))
         return;
-    tx_abort(channel);
-    turn_give(&channel->tx.turn);
+    zcbi_tx_abort(channel);
+    zcbi_turn_give(&channel->tx.turn);
 }

@@ -14,11 +14,11 @@ struct waiter {
     struct spin spin;
 };
 
-zcb_error waiter_init(struct waiter *waiter);
-void waiter_destroy(struct waiter *waiter);
+zcb_error zcbi_waiter_init(struct waiter *waiter);
+void zcbi_waiter_destroy(struct waiter *waiter);
 /* The waiter must not be destroyed before this returns: call it under the lock that guards its list. */
-void waiter_tell(struct waiter *waiter);
-struct source waiter_source(struct waiter *waiter);
+void zcbi_waiter_tell(struct waiter *waiter);
+struct source zcbi_waiter_source(struct waiter *waiter);
 
 struct turn {
     plat_mutex lock;
@@ -27,14 +27,15 @@ struct turn {
     struct waiter *first;
 };
 
-void turn_init(struct turn *turn);
-void turn_destroy(struct turn *turn);
+void zcbi_turn_init(struct turn *turn);
+void zcbi_turn_destroy(struct turn *turn);
 /* ZCB_ERR_CLOSED when the turn was ended while somebody else had it, and the errors of a wait. */
-zcb_error turn_take(struct turn *turn, const zcb_wait *wait);
+zcb_error zcbi_turn_take(struct turn *turn, const zcb_wait *wait);
 /* The same, and ZCB_ERR_WATCHED when `watched` (may be NULL) is ready first. */
-zcb_error turn_take_unless(struct turn *turn, const struct source *watched, const zcb_wait *wait);
-void turn_give(struct turn *turn);
-/* Nobody waits in line any more, now or later. Whoever has the turn keeps it until turn_give. */
-void turn_end(struct turn *turn);
+zcb_error zcbi_turn_take_unless(struct turn *turn, const struct source *watched,
+                                const zcb_wait *wait);
+void zcbi_turn_give(struct turn *turn);
+/* Nobody waits in line any more, now or later. Whoever has the turn keeps it until zcbi_turn_give. */
+void zcbi_turn_end(struct turn *turn);
 
 #endif

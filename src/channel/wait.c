@@ -20,29 +20,29 @@ zcb_error zcb_cancel_create(zcb_cancel **cancel)
     zcb_cancel *made = calloc(1, sizeof(*made));
     if (!made)
         return ZCB_ERR_NO_MEMORY;
-    zcb_error error = plat_event_create(&made->event);
+    zcb_error error = zcbi_plat_event_create(&made->event);
     if (error) {
         free(made);
         return error;
     }
-    made->owner = plat_getpid();
+    made->owner = zcbi_plat_getpid();
     *cancel = made;
     return ZCB_OK;
 }
 
 void zcb_cancel_set(zcb_cancel *cancel)
 {
-    if (cancel->owner != plat_getpid())
+    if (cancel->owner != zcbi_plat_getpid())
         return;
     atomic_store(&cancel->set, 1);
-    plat_event_set(cancel->event);
+    zcbi_plat_event_set(cancel->event);
 }
 
 void zcb_cancel_reset(zcb_cancel *cancel)
 {
-    if (cancel->owner != plat_getpid())
+    if (cancel->owner != zcbi_plat_getpid())
         return;
-    plat_event_clear(cancel->event);
+    zcbi_plat_event_clear(cancel->event);
     atomic_store(&cancel->set, 0);
 }
 
@@ -50,20 +50,20 @@ void zcb_cancel_free(zcb_cancel *cancel)
 {
     if (!cancel)
         return;
-    plat_close(cancel->event);
+    zcbi_plat_close(cancel->event);
     free(cancel);
 }
 
 int64_t zcb_now_ns(void)
 {
-    return plat_now_ns();
+    return zcbi_plat_now_ns();
 }
 
 int64_t zcb_deadline_ns(int64_t timeout_ms)
 {
     if (timeout_ms < 0)
         return ZCB_NEVER;
-    int64_t now = plat_now_ns();
+    int64_t now = zcbi_plat_now_ns();
     if (timeout_ms > (ZCB_NEVER - now) / 1000000)
         return ZCB_NEVER;
     return now + timeout_ms * 1000000;
@@ -72,7 +72,7 @@ int64_t zcb_deadline_ns(int64_t timeout_ms)
 void zcb_advise_huge(void *memory, size_t bytes)
 {
     if (memory)
-        plat_advise_huge(memory, bytes);
+        zcbi_plat_advise_huge(memory, bytes);
 }
 
 static bool any_ready(const struct source *sources, unsigned count)
@@ -99,7 +99,7 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
                              int64_t begin, int64_t deadline)
 {
     if (spin->waits++ % COUNT_EVERY == 0)
-        spin->alone = plat_cpu_count() < 2;
+        spin->alone = zcbi_plat_cpu_count() < 2;
     if (spin->alone)
         return false;
     if (spin->budget_ns == 0)
@@ -111,16 +111,16 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
     do {
         for (int i = 0; i < SPIN_LOOKS; i++) {
             if (any_ready(sources, count)) {
-                int64_t wanted = 2 * (plat_now_ns() - begin);
+                int64_t wanted = 2 * (zcbi_plat_now_ns() - begin);
                 if (wanted > spin->budget_ns)
                     spin->budget_ns = bounded(spin, wanted);
                 return true;
             }
-            plat_cpu_relax();
+            zcbi_plat_cpu_relax();
         }
-        now = plat_now_ns();
+        now = zcbi_plat_now_ns();
         if (now - begin >= SPIN_ALONE_NS)
-            plat_yield();
+            zcbi_plat_yield();
     } while (now < end);
     return false;
 }
@@ -144,22 +144,22 @@ static zcb_error sleep_or_signal(const plat_handle *handles, unsigned count, con
     zcb_error error;
     *which = count;
     if (!wait || !wait->interrupted) {
-        error = plat_wait(handles, count, wait_deadline(wait), which);
+        error = zcbi_plat_wait(handles, count, wait_deadline(wait), which);
         return error == ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
     }
     plat_signals held;
-    plat_signals_hold(&held, wait->interrupt_event);
+    zcbi_plat_signals_hold(&held, wait->interrupt_event);
     bool stop = wait->interrupted(wait->arg) != 0;
     error = stop ? ZCB_ERR_INTERRUPTED
-                 : plat_wait_held(handles, count, wait_deadline(wait), &held, which);
-    plat_signals_release(&held);
+                 : zcbi_plat_wait_held(handles, count, wait_deadline(wait), &held, which);
+    zcbi_plat_signals_release(&held);
     if (error == ZCB_ERR_INTERRUPTED && !stop && !wait->interrupted(wait->arg))
         error = ZCB_OK;
     return error;
 }
 
-zcb_error wait_handles(const plat_handle *handles, unsigned count, const zcb_wait *wait,
-                       unsigned *which)
+zcb_error zcbi_wait_handles(const plat_handle *handles, unsigned count, const zcb_wait *wait,
+                            unsigned *which)
 {
     plat_handle all[PLAT_WAIT_MAX];
     if (count >= PLAT_WAIT_MAX)
@@ -189,7 +189,7 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
         handles[count + 1] = peer;
         error = sleep_or_signal(handles, count + 2, wait, &which);
         if (!error && which < count)
-            plat_event_clear(handles[which]);
+            zcbi_plat_event_clear(handles[which]);
         if (!error && which == count)
             error = ZCB_ERR_CANCELLED;
         if (!error && which == count + 1)
@@ -200,8 +200,8 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
     return error;
 }
 
-zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer,
-                   struct spin *spin, const zcb_wait *wait)
+zcb_error zcbi_wait_any(const struct source *sources, unsigned count, plat_handle peer,
+                        struct spin *spin, const zcb_wait *wait)
 {
     if (any_ready(sources, count))
         return ZCB_OK;
@@ -210,7 +210,7 @@ zcb_error wait_any(const struct source *sources, unsigned count, plat_handle pee
     int64_t deadline = wait_deadline(wait);
     if (deadline <= 0)
         return ZCB_ERR_TIMEOUT;
-    int64_t begin = plat_now_ns();
+    int64_t begin = zcbi_plat_now_ns();
     if (begin >= deadline)
         return ZCB_ERR_TIMEOUT;
     if (spin_until_ready(sources, count, spin, begin, deadline))
@@ -220,7 +220,7 @@ zcb_error wait_any(const struct source *sources, unsigned count, plat_handle pee
     for (;;) {
         zcb_error error = sleep_once(sources, count, peer, wait);
         if (any_ready(sources, count) && error != ZCB_ERR_INTERRUPTED) {
-            learn_from_sleep(spin, plat_now_ns() - begin);
+            learn_from_sleep(spin, zcbi_plat_now_ns() - begin);
             return ZCB_OK;
         }
         if (error)
@@ -228,19 +228,19 @@ zcb_error wait_any(const struct source *sources, unsigned count, plat_handle pee
         /* The other side may ring without end. */
         if (cancelled(wait))
             return ZCB_ERR_CANCELLED;
-        if (deadline != ZCB_NEVER && plat_now_ns() >= deadline)
+        if (deadline != ZCB_NEVER && zcbi_plat_now_ns() >= deadline)
             return ZCB_ERR_TIMEOUT;
     }
 }
 
-void pace_init(struct pace *pace, const zcb_wait *wait)
+void zcbi_pace_init(struct pace *pace, const zcb_wait *wait)
 {
     *pace = (struct pace){.wait = wait, .next_ns = ZCB_NEVER};
     if (wait && (wait->interrupted || wait->cancel))
-        pace->next_ns = plat_now_ns() + PACE_NS;
+        pace->next_ns = zcbi_plat_now_ns() + PACE_NS;
 }
 
-zcb_error pace_check(struct pace *pace)
+zcb_error zcbi_pace_check(struct pace *pace)
 {
     if (pace->watched.ready && pace->copied >= UNWATCHED_BYTES &&
         pace->watched.ready(pace->watched.arg))
@@ -249,7 +249,7 @@ zcb_error pace_check(struct pace *pace)
         return ZCB_OK;
     if (cancelled(pace->wait))
         return ZCB_ERR_CANCELLED;
-    int64_t now = plat_now_ns();
+    int64_t now = zcbi_plat_now_ns();
     if (now < pace->next_ns)
         return ZCB_OK;
     pace->next_ns = now + PACE_NS;

@@ -36,19 +36,19 @@ struct source {
 /* Waits until one of the sources is ready. `peer` is signalled when the other process has ended, or
  * PLAT_NO_HANDLE. ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED, _PEER_GONE (nothing is ready and nothing
  * will be), _SYSTEM. */
-zcb_error wait_any(const struct source *sources, unsigned count, plat_handle peer,
-                   struct spin *spin, const zcb_wait *wait);
+zcb_error zcbi_wait_any(const struct source *sources, unsigned count, plat_handle peer,
+                        struct spin *spin, const zcb_wait *wait);
 
-/* Sleeps until one of the handles is signalled: for what is no doorbell. Errors as wait_any. */
-zcb_error wait_handles(const plat_handle *handles, unsigned count, const zcb_wait *wait,
-                       unsigned *which);
+/* Sleeps until one of the handles is signalled: for what is no doorbell. Errors as zcbi_wait_any. */
+zcb_error zcbi_wait_handles(const plat_handle *handles, unsigned count, const zcb_wait *wait,
+                            unsigned *which);
 
 /* Wakes whoever sleeps. Call it after a sequentially consistent store of what it waits for: that store
- * and the load in here pair with the store of `asleep` and the look after it in wait_any. */
+ * and the load in here pair with the store of `asleep` and the look after it in zcbi_wait_any. */
 static inline void wait_ring(_Atomic uint32_t *asleep, plat_handle bell)
 {
     if (atomic_load(asleep) != 0 && atomic_exchange(asleep, 0) != 0)
-        plat_event_set(bell);
+        zcbi_plat_event_set(bell);
 }
 
 /* The deadline of a wait that may be NULL. */
@@ -66,8 +66,8 @@ struct pace {
     uint32_t parts;        /* of a message, that were waited for */
 };
 
-void pace_init(struct pace *pace, const zcb_wait *wait);
+void zcbi_pace_init(struct pace *pace, const zcb_wait *wait);
 /* ZCB_ERR_INTERRUPTED, _CANCELLED or _WATCHED when the copying is to end. */
-zcb_error pace_check(struct pace *pace);
+zcb_error zcbi_pace_check(struct pace *pace);
 
 #endif

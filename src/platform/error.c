@@ -32,7 +32,7 @@ const char *zcb_error_text(zcb_error error)
     return "unknown error";
 }
 
-bool error_is_shortage(zcb_error error)
+bool zcbi_error_is_shortage(zcb_error error)
 {
     return error == ZCB_ERR_NO_MEMORY || error == ZCB_ERR_NO_HANDLES || error == ZCB_ERR_SYSTEM;
 }
@@ -50,7 +50,7 @@ static size_t whole_characters(const char *text, size_t bytes)
     return bytes - lead < needed ? lead : bytes;
 }
 
-void error_detail(zcb_detail *why, const char *format, ...)
+void zcbi_error_detail(zcb_detail *why, const char *format, ...)
 {
     if (why == NULL)
         return;

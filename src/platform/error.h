@@ -17,9 +17,9 @@
 
 /* Writes what exactly was wrong, cut at the detail's size between two characters. why may be NULL. */
 PRINTF_LIKE(2, 3)
-void error_detail(zcb_detail *why, const char *format, ...);
+void zcbi_error_detail(zcb_detail *why, const char *format, ...);
 
 /* The system had too little of something: nothing is wrong with what was asked for. */
-bool error_is_shortage(zcb_error error);
+bool zcbi_error_is_shortage(zcb_error error);
 
 #endif

@@ -71,7 +71,7 @@ static bool remove_post(struct post **link)
     return true;
 }
 
-bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags)
+bool zcbi_bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags)
 {
     if (bridge->unmatched == 0)
         return add_post(bridge, id, (*flags & ZCB_COMMAND_LEASE) != 0, false);
@@ -81,7 +81,7 @@ bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags)
     return true;
 }
 
-void bridge_post_failed(zcb_bridge *bridge, const struct pending *pending)
+void zcbi_bridge_post_failed(zcb_bridge *bridge, const struct pending *pending)
 {
     bool took = (pending->flags & ZCB_COMMAND_TAKE_QUEUED) && !pending->done;
     if (!remove_post(find_post(bridge, pending->id)) && took)
@@ -91,13 +91,14 @@ void bridge_post_failed(zcb_bridge *bridge, const struct pending *pending)
 /* A receive that failed without taking a message: the message that it was told to take is free again; one
  * that waits for a message stays in its place until the user knows. A send of which not even an error comes as a
  * message: the engine doesn't have the channel, and whoever receives would wait for ever. */
-void bridge_finished(zcb_bridge *bridge, const struct pending *pending, const struct reply *reply)
+void zcbi_bridge_finished(zcb_bridge *bridge, const struct pending *pending,
+                          const struct reply *reply)
 {
     if (!reply->result.refused)
         return;
     struct post *post = *find_post(bridge, pending->id);
     if (pending->op == ZCB_OP_SEND)
-        bridge_shut(bridge);
+        zcbi_bridge_shut(bridge);
     else if (post)
         post->failed = true;
     else if (pending->flags & ZCB_COMMAND_TAKE_QUEUED)
@@ -107,13 +108,13 @@ void bridge_finished(zcb_bridge *bridge, const struct pending *pending, const st
 static zcb_error post_transfer(zcb_bridge *bridge, zcb_command *command, int64_t timeout_ms,
                                uint64_t *id, const zcb_wait *wait)
 {
-    zcb_error error = session_owned(bridge->session);
+    zcb_error error = zcbi_session_owned(bridge->session);
     if (!error)
-        error = channel_state(bridge->channel);
+        error = zcbi_channel_state(bridge->channel);
     if (error)
         return error;
     command->channel = bridge->number;
-    error = session_submit(bridge->session, command, bridge, timeout_ms, wait);
+    error = zcbi_session_submit(bridge->session, command, bridge, timeout_ms, wait);
     if (!error)
         *id = command->id;
     return error;
@@ -184,12 +185,12 @@ static zcb_error match(zcb_bridge *bridge, zcb_message *message)
 {
     zcb_session *session = bridge->session;
     zcb_error error;
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     if (session->ended) /* all that was posted has failed with it */
         error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
     else
         error = match_first(bridge, message);
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
@@ -197,16 +198,16 @@ static zcb_error match(zcb_bridge *bridge, zcb_message *message)
 static void unmatch(zcb_bridge *bridge, uint64_t id)
 {
     zcb_session *session = bridge->session;
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     if (id == 0 && bridge->unmatched > 0) {
         bridge->unmatched--;
     } else {
         uint64_t taker = id ? id : bridge->last_taker;
-        const struct pending *pending = pending_find(session, taker);
+        const struct pending *pending = zcbi_pending_find(session, taker);
         if (pending && !pending->done)
             (void)add_post(bridge, taker, (pending->flags & ZCB_COMMAND_LEASE) != 0, true);
     }
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
 }
 
 /* Which posted receive a message that was refused half-way belongs to. */
@@ -214,9 +215,9 @@ static uint64_t taker_of(zcb_bridge *bridge, uint64_t id)
 {
     if (id != 0)
         return id;
-    plat_mutex_lock(&bridge->session->lock);
+    zcbi_plat_mutex_lock(&bridge->session->lock);
     id = bridge->last_taker;
-    plat_mutex_unlock(&bridge->session->lock);
+    zcbi_plat_mutex_unlock(&bridge->session->lock);
     return id;
 }
 
@@ -230,7 +231,7 @@ static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const vo
         return error;
     }
     zcb_text part = {data, (size_t)message->bytes};
-    error = tx_send(bridge->channel, message, &part, 1, wait);
+    error = zcbi_tx_send(bridge->channel, message, &part, 1, wait);
     if (error == ZCB_ERR_REFUSED && refused_by)
         *refused_by = taker_of(bridge, message->id);
     if (error && error != ZCB_ERR_REFUSED)
@@ -243,18 +244,18 @@ zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, u
 {
     if (!bridge || (kind != ZCB_KIND_BYTES && kind != ZCB_KIND_CLIXML) || (bytes > 0 && !data))
         return ZCB_ERR_INVALID;
-    zcb_error error = session_owned(bridge->session);
+    zcb_error error = zcbi_session_owned(bridge->session);
     if (!error)
-        error = channel_state(bridge->channel);
+        error = zcbi_channel_state(bridge->channel);
     if (!error && !zcb_session_alive(bridge->session, NULL))
         error = ZCB_ERR_PEER_GONE;
     if (!error)
-        error = channel_take_turn(bridge->channel, &bridge->channel->tx.turn, wait);
+        error = zcbi_channel_take_turn(bridge->channel, &bridge->channel->tx.turn, wait);
     if (error)
         return error;
     zcb_message message = {.kind = kind, .bytes = bytes};
     error = send_in_turn(bridge, &message, data, refused_by, wait);
-    turn_give(&bridge->channel->tx.turn);
+    zcbi_turn_give(&bridge->channel->tx.turn);
     return error;
 }
 
@@ -264,7 +265,7 @@ zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, u
 static bool already_seen(zcb_bridge *bridge, const zcb_message *message)
 {
     bool seen = false;
-    plat_mutex_lock(&bridge->session->lock);
+    zcbi_plat_mutex_lock(&bridge->session->lock);
     bridge->last_arrived = message->id;
     size_t kept = 0;
     for (size_t i = 0; i < bridge->seen_count; i++) {
@@ -274,7 +275,7 @@ static bool already_seen(zcb_bridge *bridge, const zcb_message *message)
             bridge->seen[kept++] = bridge->seen[i];
     }
     bridge->seen_count = kept;
-    plat_mutex_unlock(&bridge->session->lock);
+    zcbi_plat_mutex_unlock(&bridge->session->lock);
     return seen;
 }
 
@@ -283,7 +284,7 @@ zcb_error zcb_bridge_receive_begin(zcb_bridge *bridge, zcb_wish wish, zcb_messag
 {
     if (!bridge || !message)
         return ZCB_ERR_INVALID;
-    zcb_error error = session_owned(bridge->session);
+    zcb_error error = zcbi_session_owned(bridge->session);
     while (!error) {
         error = zcb_receive_begin(bridge->channel, wish, message, wait);
         if (error || !already_seen(bridge, message))
@@ -309,9 +310,9 @@ static bool remember_seen(zcb_bridge *bridge, uint64_t id)
 
 void zcb_bridge_seen(zcb_bridge *bridge, uint64_t id)
 {
-    if (!bridge || session_owned(bridge->session))
+    if (!bridge || zcbi_session_owned(bridge->session))
         return;
-    plat_mutex_lock(&bridge->session->lock);
+    zcbi_plat_mutex_lock(&bridge->session->lock);
     struct post **link = find_post(bridge, id);
     if (*link) {
         if ((*link)->failed)
@@ -319,7 +320,7 @@ void zcb_bridge_seen(zcb_bridge *bridge, uint64_t id)
     } else if (id > bridge->last_arrived) {
         (void)remember_seen(bridge, id);
     }
-    plat_mutex_unlock(&bridge->session->lock);
+    zcbi_plat_mutex_unlock(&bridge->session->lock);
 }
 
 zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id)
@@ -327,20 +328,20 @@ zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id)
     if (!bridge)
         return ZCB_ERR_INVALID;
     zcb_session *session = bridge->session;
-    zcb_error error = session_owned(session);
+    zcb_error error = zcbi_session_owned(session);
     if (error)
         return error;
-    plat_mutex_lock(&session->lock);
-    const struct pending *pending = pending_find(session, id);
+    zcbi_plat_mutex_lock(&session->lock);
+    const struct pending *pending = zcbi_pending_find(session, id);
     if (!pending || pending->done)
         error = ZCB_ERR_NOT_FOUND;
     else if (pending->op == ZCB_OP_RECEIVE && !*find_post(bridge, id))
         error = ZCB_ERR_TOO_LATE;
     else
-        error = session_stop(session, id);
+        error = zcbi_session_stop(session, id);
     if (!error)
         (void)remove_post(find_post(bridge, id));
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
@@ -358,14 +359,14 @@ static zcb_error hand_over(zcb_session *session, const zcb_bridge *bridge)
     plat_handle handles[1 + BELLS] = {region->memory.handle};
     memcpy(&handles[1], region->bells, sizeof(region->bells));
     memcpy(record.label, bridge->label, sizeof(record.label));
-    return plat_link_send(session->link, &record, sizeof(record), handles, 1 + BELLS);
+    return zcbi_plat_link_send(session->link, &record, sizeof(record), handles, 1 + BELLS);
 }
 
 /* The session must go on, or the bridge is not entered. */
 static zcb_error enter(zcb_session *session, zcb_bridge *bridge)
 {
     zcb_error error = ZCB_OK;
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     if (session->ended) {
         error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
     } else {
@@ -375,9 +376,9 @@ static zcb_error enter(zcb_session *session, zcb_bridge *bridge)
     if (!error) {
         bridge->next = session->bridges;
         session->bridges = bridge;
-        session_reference(session);
+        zcbi_session_reference(session);
     }
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
@@ -388,7 +389,7 @@ static zcb_error enter_with_room(zcb_session *session, zcb_bridge *bridge)
     if (error != ZCB_ERR_TIMEOUT)
         return error;
     zcb_wait wait = {.deadline_ns = zcb_deadline_ns(ACCEPT_WAIT_MS)};
-    error = session_urgent(session, URGENT_ACCEPT, 0);
+    error = zcbi_session_urgent(session, URGENT_ACCEPT, 0);
     if (!error)
         error = zcb_session_ping(session, &wait); /* answered after what was asked before */
     return error ? error : enter(session, bridge);
@@ -417,12 +418,12 @@ zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *optio
 {
     const char *label = options && options->label ? options->label : "";
     bool sensible = bridge && strlen(label) <= ZCB_MAX_LABEL_BYTES;
-    zcb_error error = sensible ? session_owned(session) : ZCB_ERR_INVALID;
+    zcb_error error = sensible ? zcbi_session_owned(session) : ZCB_ERR_INVALID;
     zcb_bridge *made = error ? NULL : calloc(1, sizeof(*made));
     if (!error && !made)
         error = ZCB_ERR_NO_MEMORY;
     if (!error)
-        error = channel_open(options, session->process, &made->channel);
+        error = zcbi_channel_open(options, session->process, &made->channel);
     if (!error) {
         made->session = session;
         snprintf(made->label, sizeof(made->label), "%s", label);
@@ -444,12 +445,12 @@ zcb_channel *zcb_bridge_channel(zcb_bridge *bridge)
     return bridge->channel;
 }
 
-zcb_bridge *bridge_next(const zcb_bridge *bridge)
+zcb_bridge *zcbi_bridge_next(const zcb_bridge *bridge)
 {
     return bridge->next;
 }
 
-void bridge_shut(zcb_bridge *bridge)
+void zcbi_bridge_shut(zcb_bridge *bridge)
 {
     if (bridge->shut)
         return;
@@ -464,8 +465,8 @@ static void finish_transfers(zcb_session *session, zcb_bridge *bridge)
             continue;
         p->bridge = NULL;
         if (!p->done) {
-            (void)session_stop(session, p->id);
-            pending_finish_here(session, p, ZCB_STATUS_STOPPED, "the bridge was closed");
+            (void)zcbi_session_stop(session, p->id);
+            zcbi_pending_finish_here(session, p, ZCB_STATUS_STOPPED, "the bridge was closed");
         }
     }
 }
@@ -481,17 +482,18 @@ static void leave(zcb_session *session, const zcb_bridge *bridge)
 
 void zcb_bridge_close(zcb_bridge *bridge)
 {
-    if (!bridge || session_owned(bridge->session))
+    if (!bridge || zcbi_session_owned(bridge->session))
         return;
     zcb_session *session = bridge->session;
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     bool first = !bridge->shut;
-    bridge_shut(bridge); /* before the engine hears of it: its own close must not be seen first */
+    zcbi_bridge_shut(
+        bridge); /* before the engine hears of it: its own close must not be seen first */
     if (first && !session->ended)
-        (void)session_urgent(session, ZCB_URGENT_CLOSE_CHANNEL, bridge->number);
+        (void)zcbi_session_urgent(session, ZCB_URGENT_CLOSE_CHANNEL, bridge->number);
     finish_transfers(session, bridge);
     leave(session, bridge);
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
 }
 
 void zcb_bridge_free(zcb_bridge *bridge)
@@ -503,6 +505,6 @@ void zcb_bridge_free(zcb_bridge *bridge)
         ;
     free(bridge->seen);
     zcb_channel_free(bridge->channel);
-    session_release(bridge->session);
+    zcbi_session_release(bridge->session);
     free(bridge);
 }

@@ -10,12 +10,12 @@
  * else does, so that two full directions cannot stop each other. */
 static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const zcb_wait *wait)
 {
-    struct source room = tx_room_source(session->commands);
-    plat_mutex_lock(&session->lock);
-    zcb_error error = session->reading ? session_follow(session, NULL, &room, wait)
-                                       : session_read(session, &room, limit, wait);
-    session_hand_over(session);
-    plat_mutex_unlock(&session->lock);
+    struct source room = zcbi_tx_room_source(session->commands);
+    zcbi_plat_mutex_lock(&session->lock);
+    zcb_error error = session->reading ? zcbi_session_follow(session, NULL, &room, wait)
+                                       : zcbi_session_read(session, &room, limit, wait);
+    zcbi_session_hand_over(session);
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
@@ -29,22 +29,22 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
     const zcb_text parts[] = {{(const char *)&wire, sizeof(wire)},
                               {command->text, command->text_bytes}};
     struct limit limit;
-    limit_init(&limit, wait);
+    zcbi_limit_init(&limit, wait);
     zcb_error error;
-    while ((error = tx_begin(session->commands, &message, &at_once)) == ZCB_ERR_TIMEOUT)
+    while ((error = zcbi_tx_begin(session->commands, &message, &at_once)) == ZCB_ERR_TIMEOUT)
         if ((error = wait_for_room(session, &limit, wait)) != ZCB_OK)
-            return tx_abort(session->commands), error;
+            return zcbi_tx_abort(session->commands), error;
     for (int i = 0; i < 2; i++) {
         size_t written = 0;
         while (!error && written < parts[i].bytes) {
-            error = tx_write(session->commands, parts[i].text + written, parts[i].bytes - written,
-                             &written, &at_once);
+            error = zcbi_tx_write(session->commands, parts[i].text + written,
+                                  parts[i].bytes - written, &written, &at_once);
             if (error == ZCB_ERR_TIMEOUT)
                 error = wait_for_room(session, &limit, wait);
         }
     }
     if (error)
-        tx_abort(session->commands);
+        zcbi_tx_abort(session->commands);
     /* An engine that drops a command has no memory for it, and ends. */
     return error == ZCB_ERR_REFUSED ? ZCB_ERR_PEER_GONE : error;
 }
@@ -53,14 +53,14 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
 static zcb_error enter_pending(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
                                int64_t timeout_ms)
 {
-    struct pending *pending = pending_add(session, command->id, command->op, command->flags, bridge,
-                                          zcb_deadline_ns(timeout_ms));
+    struct pending *pending = zcbi_pending_add(session, command->id, command->op, command->flags,
+                                               bridge, zcb_deadline_ns(timeout_ms));
     if (!pending)
         return ZCB_ERR_NO_MEMORY;
     if (command->op != ZCB_OP_RECEIVE)
         return ZCB_OK;
-    if (!bridge_posted(bridge, command->id, &command->flags)) {
-        (void)pending_take(session, pending);
+    if (!zcbi_bridge_posted(bridge, command->id, &command->flags)) {
+        (void)zcbi_pending_take(session, pending);
         return ZCB_ERR_NO_MEMORY;
     }
     pending->flags = command->flags;
@@ -72,7 +72,7 @@ static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *b
                        int64_t timeout_ms)
 {
     zcb_error error = ZCB_OK;
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     command->id = session->last_id + 1;
     if (session->ended)
         error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
@@ -80,32 +80,32 @@ static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *b
         error = enter_pending(session, command, bridge, timeout_ms);
     if (!error) {
         session->last_id++;
-        session_hand_over(session);
+        zcbi_session_hand_over(session);
     }
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
 static void take_out(zcb_session *session, const zcb_command *command, zcb_bridge *bridge)
 {
-    plat_mutex_lock(&session->lock);
-    struct pending *pending = pending_find(session, command->id);
+    zcbi_plat_mutex_lock(&session->lock);
+    struct pending *pending = zcbi_pending_find(session, command->id);
     if (pending) {
         if (command->op == ZCB_OP_RECEIVE)
-            bridge_post_failed(bridge, pending);
-        session_remove_done(session, pending);
-        struct reply *reply = pending_take(session, pending);
+            zcbi_bridge_post_failed(bridge, pending);
+        zcbi_session_remove_done(session, pending);
+        struct reply *reply = zcbi_pending_take(session, pending);
         zcb_result_free(reply ? &reply->result : NULL);
     }
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
 }
 
-zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
-                         int64_t timeout_ms, const zcb_wait *wait)
+zcb_error zcbi_session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
+                              int64_t timeout_ms, const zcb_wait *wait)
 {
-    zcb_error error = session_owned(session);
+    zcb_error error = zcbi_session_owned(session);
     if (!error)
-        error = turn_take(&session->submit_turn, wait);
+        error = zcbi_turn_take(&session->submit_turn, wait);
     if (error)
         return error;
     error = enter(session, command, bridge, timeout_ms);
@@ -114,7 +114,7 @@ zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge 
         if (error)
             take_out(session, command, bridge);
     }
-    turn_give(&session->submit_turn);
+    zcbi_turn_give(&session->submit_turn);
     return error;
 }
 
@@ -124,24 +124,25 @@ zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t
     if (!session || !command || command->op != ZCB_OP_RUN ||
         (command->text_bytes > 0 && !command->text))
         return ZCB_ERR_INVALID;
-    return session_submit(session, command, NULL, timeout_ms, wait);
+    return zcbi_session_submit(session, command, NULL, timeout_ms, wait);
 }
 
 /* Nobody will take its result. */
 static void abandon(zcb_session *session, uint64_t id)
 {
-    plat_mutex_lock(&session->lock);
-    struct pending *pending = pending_find(session, id);
+    zcbi_plat_mutex_lock(&session->lock);
+    struct pending *pending = zcbi_pending_find(session, id);
     if (pending && pending->awaited) {
-        (void)session_stop(session, id); /* another thread has guessed its id: it has the result */
+        (void)zcbi_session_stop(session,
+                                id); /* another thread has guessed its id: it has the result */
     } else if (pending && !pending->done) {
         pending->abandoned = true;
-        (void)session_stop(session, id);
+        (void)zcbi_session_stop(session, id);
     } else if (pending) {
-        struct reply *reply = pending_take(session, pending);
+        struct reply *reply = zcbi_pending_take(session, pending);
         zcb_result_free(reply ? &reply->result : NULL);
     }
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
 }
 
 zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_bytes, uint32_t flags,
@@ -160,7 +161,7 @@ zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_by
     return error;
 }
 
-zcb_error session_urgent(zcb_session *session, uint32_t what, uint64_t id)
+zcb_error zcbi_session_urgent(zcb_session *session, uint32_t what, uint64_t id)
 {
     zcb_wait briefly = {.deadline_ns = zcb_deadline_ns(URGENT_WAIT_MS)};
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = what, .id = id};
@@ -171,9 +172,9 @@ zcb_error session_urgent(zcb_session *session, uint32_t what, uint64_t id)
     return error;
 }
 
-zcb_error session_stop(zcb_session *session, uint64_t id)
+zcb_error zcbi_session_stop(zcb_session *session, uint64_t id)
 {
-    zcb_error error = session_urgent(session, ZCB_URGENT_STOP, id);
+    zcb_error error = zcbi_session_urgent(session, ZCB_URGENT_STOP, id);
     bool ending = error == ZCB_ERR_CLOSED || error == ZCB_ERR_PEER_CLOSED ||
                   error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PROTOCOL;
     return ending ? ZCB_OK : error;
@@ -181,13 +182,13 @@ zcb_error session_stop(zcb_session *session, uint64_t id)
 
 zcb_error zcb_session_stop(zcb_session *session, uint64_t id)
 {
-    zcb_error error = session_owned(session);
+    zcb_error error = zcbi_session_owned(session);
     if (error)
         return error;
-    plat_mutex_lock(&session->lock);
-    const struct pending *pending = pending_find(session, id);
-    error = pending && !pending->done ? session_stop(session, id) : ZCB_ERR_NOT_FOUND;
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
+    const struct pending *pending = zcbi_pending_find(session, id);
+    error = pending && !pending->done ? zcbi_session_stop(session, id) : ZCB_ERR_NOT_FOUND;
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
@@ -195,7 +196,7 @@ zcb_error zcb_session_stop(zcb_session *session, uint64_t id)
 static zcb_error read_pong(zcb_session *session, uint64_t ping, const zcb_wait *wait)
 {
     struct limit limit;
-    limit_init(&limit, wait);
+    zcbi_limit_init(&limit, wait);
     for (;;) {
         zcb_message message;
         zcb_error error = zcb_receive_begin(session->urgent, ZCB_WISH_COPY, &message, wait);
@@ -204,7 +205,7 @@ static zcb_error read_pong(zcb_session *session, uint64_t ping, const zcb_wait *
         zcb_receive_drop(session->urgent);
         if (message.flags == URGENT_PONG && message.id == ping)
             return ZCB_OK;
-        error = limit_check(&limit);
+        error = zcbi_limit_check(&limit);
         if (error)
             return error;
     }
@@ -212,9 +213,9 @@ static zcb_error read_pong(zcb_session *session, uint64_t ping, const zcb_wait *
 
 zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
 {
-    zcb_error error = session_owned(session);
+    zcb_error error = zcbi_session_owned(session);
     if (!error)
-        error = turn_take(&session->ping_turn, wait);
+        error = zcbi_turn_take(&session->ping_turn, wait);
     if (error)
         return error;
     zcb_message message = {
@@ -222,6 +223,6 @@ zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
     error = zcb_send(session->urgent, &message, NULL, wait);
     if (!error)
         error = read_pong(session, session->last_ping, wait);
-    turn_give(&session->ping_turn);
+    zcbi_turn_give(&session->ping_turn);
     return error;
 }

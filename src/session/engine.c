@@ -40,7 +40,7 @@ static const char *base_name(const char *path)
 /* "pwsh", with its extension where the system has one. */
 static const char *engine_name(void)
 {
-    return base_name(plat_engine_in_package());
+    return base_name(zcbi_plat_engine_in_package());
 }
 
 /* ---- versions ---- */
@@ -111,7 +111,7 @@ static void consider(void *arg, const char *name)
 static zcb_error find_newest(const char *folder, engine_of_entry *engine_of, char *path)
 {
     newest best = {.folder = folder, .engine_of = engine_of};
-    zcb_error error = plat_folder_each(folder, consider, &best);
+    zcb_error error = zcbi_plat_folder_each(folder, consider, &best);
     if (error == ZCB_OK)
         error = best.error;
     if (error == ZCB_OK && best.path[0] == '\0')
@@ -123,7 +123,7 @@ static zcb_error find_newest(const char *folder, engine_of_entry *engine_of, cha
 
 static zcb_error if_executable(bool joined, const char *path)
 {
-    return joined && plat_is_executable(path) ? ZCB_OK : ZCB_ERR_NOT_FOUND;
+    return joined && zcbi_plat_is_executable(path) ? ZCB_OK : ZCB_ERR_NOT_FOUND;
 }
 
 /* <folder>/net10.0/any/unix/pwsh */
@@ -131,7 +131,7 @@ static zcb_error engine_of_framework(const char *folder, const char *name, char 
 {
     char framework[PATH_BYTES];
     bool joined = strncmp(name, "net", 3) == 0 && join(framework, folder, name) &&
-                  join(path, framework, plat_engine_in_package());
+                  join(path, framework, zcbi_plat_engine_in_package());
     return if_executable(joined, path);
 }
 
@@ -187,7 +187,7 @@ static void skip_launcher(char *path)
 
 static bool find_on_path(const char *name, char *path)
 {
-    if (plat_find_program(name, path, PATH_BYTES) != ZCB_OK)
+    if (zcbi_plat_find_program(name, path, PATH_BYTES) != ZCB_OK)
         return false;
     skip_launcher(path);
     return true;
@@ -199,14 +199,14 @@ static zcb_error find_given(const char *given, char *path, zcb_detail *why)
     if (last_separator(given) == NULL) {
         if (find_on_path(given, path))
             return ZCB_OK;
-        error_detail(why, "PowerShell was not found: there is no program '%s' on PATH", given);
+        zcbi_error_detail(why, "PowerShell was not found: there is no program '%s' on PATH", given);
         return ZCB_ERR_NOT_FOUND;
     }
-    if (plat_absolute_path(given, absolute, sizeof(absolute)) != ZCB_OK) {
-        error_detail(why, "PowerShell was not found: '%s' is no usable path", given);
+    if (zcbi_plat_absolute_path(given, absolute, sizeof(absolute)) != ZCB_OK) {
+        zcbi_error_detail(why, "PowerShell was not found: '%s' is no usable path", given);
         return ZCB_ERR_NOT_FOUND;
     }
-    if (plat_is_executable(absolute)) {
+    if (zcbi_plat_is_executable(absolute)) {
         strcpy(path, absolute);
         skip_launcher(path);
         return ZCB_OK;
@@ -214,8 +214,9 @@ static zcb_error find_given(const char *given, char *path, zcb_detail *why)
     zcb_error error = engine_in_folder(absolute, path);
     if (error != ZCB_ERR_NOT_FOUND)
         return error;
-    error_detail(why, "PowerShell was not found: '%s' is neither a program nor a folder with %s",
-                 absolute, engine_name());
+    zcbi_error_detail(why,
+                      "PowerShell was not found: '%s' is neither a program nor a folder with %s",
+                      absolute, engine_name());
     return ZCB_ERR_NOT_FOUND;
 }
 
@@ -231,8 +232,8 @@ static bool place(zcb_error error, const char *root, const char *below, char *fo
 /* Where its installers put it; ours is one of them. */
 static bool find_place(char *path)
 {
-    for (unsigned i = 0; plat_engine_place(i, path, PATH_BYTES) == ZCB_OK; i++)
-        if (plat_is_executable(path))
+    for (unsigned i = 0; zcbi_plat_engine_place(i, path, PATH_BYTES) == ZCB_OK; i++)
+        if (zcbi_plat_is_executable(path))
             return true;
     return false;
 }
@@ -249,25 +250,26 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
     *origin = "installed";
     if (find_place(path))
         return ZCB_OK;
-    error = plat_data_folder(root, sizeof(root));
+    error = zcbi_plat_data_folder(root, sizeof(root));
     error = place(error, root, "virtualshell/engine", installed) ? engine_in_folder(installed, path)
                                                                  : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)
         return error;
     *origin = "system";
-    if (plat_engine_of_system(path, PATH_BYTES) == ZCB_OK && plat_is_executable(path))
+    if (zcbi_plat_engine_of_system(path, PATH_BYTES) == ZCB_OK && zcbi_plat_is_executable(path))
         return ZCB_OK;
     *origin = "NuGet";
-    error = plat_nuget_folder(root, sizeof(root));
+    error = zcbi_plat_nuget_folder(root, sizeof(root));
     error = place(error, root, "powershell", packages)
                 ? find_newest(packages, engine_of_package, path)
                 : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)
         return error;
-    error_detail(why,
-                 "PowerShell " OLDEST_VERSION " or later was not found: no pwsh on PATH, none in "
-                 "'%s', none in '%s'; " HOW_TO_GET_IT,
-                 installed, packages);
+    zcbi_error_detail(why,
+                      "PowerShell " OLDEST_VERSION
+                      " or later was not found: no pwsh on PATH, none in "
+                      "'%s', none in '%s'; " HOW_TO_GET_IT,
+                      installed, packages);
     return ZCB_ERR_NOT_FOUND;
 }
 
@@ -279,11 +281,12 @@ zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes, cons
     zcb_error error =
         given != NULL ? find_given(given, found, why) : find_installed(found, &found_by, why);
     if (error != ZCB_OK && error != ZCB_ERR_NOT_FOUND)
-        error_detail(why, "looking for PowerShell");
+        zcbi_error_detail(why, "looking for PowerShell");
     if (error != ZCB_OK)
         return error;
     if (path == NULL || strlen(found) >= path_bytes) {
-        error_detail(why, "the path of the engine takes %zu bytes: '%s'", strlen(found) + 1, found);
+        zcbi_error_detail(why, "the path of the engine takes %zu bytes: '%s'", strlen(found) + 1,
+                          found);
         return ZCB_ERR_INVALID;
     }
     strcpy(path, found);

@@ -27,8 +27,8 @@ static bool grow(zcb_session *session)
     return true;
 }
 
-struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
-                            zcb_bridge *bridge, int64_t deadline_ns)
+struct pending *zcbi_pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
+                                 zcb_bridge *bridge, int64_t deadline_ns)
 {
     if (session->pending_count >= session->bucket_count && !grow(session))
         return NULL;
@@ -59,12 +59,12 @@ struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint
     if (deadline_ns < session->next_deadline) {
         session->next_deadline = deadline_ns;
         if (session->reading)
-            waiter_tell(&session->reader);
+            zcbi_waiter_tell(&session->reader);
     }
     return pending;
 }
 
-struct pending *pending_find(const zcb_session *session, uint64_t id)
+struct pending *zcbi_pending_find(const zcb_session *session, uint64_t id)
 {
     if (session->bucket_count == 0)
         return NULL;
@@ -74,7 +74,7 @@ struct pending *pending_find(const zcb_session *session, uint64_t id)
     return pending;
 }
 
-struct reply *pending_take(zcb_session *session, struct pending *pending)
+struct reply *zcbi_pending_take(zcb_session *session, struct pending *pending)
 {
     struct pending **link = bucket_of(session, pending->id);
     while (*link != pending)
@@ -99,7 +99,7 @@ struct reply *pending_take(zcb_session *session, struct pending *pending)
     return reply;
 }
 
-void pending_put_in_row(zcb_session *session, struct pending *pending)
+void zcbi_pending_put_in_row(zcb_session *session, struct pending *pending)
 {
     pending->next_done = NULL;
     if (session->last_done)
@@ -107,10 +107,10 @@ void pending_put_in_row(zcb_session *session, struct pending *pending)
     else
         session->first_done = pending;
     session->last_done = pending;
-    session_tell_standby(session);
+    zcbi_session_tell_standby(session);
 }
 
-void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply)
+void zcbi_pending_finish(zcb_session *session, struct pending *pending, struct reply *reply)
 {
     pending->done = true;
     pending->reply = reply;
@@ -118,16 +118,16 @@ void pending_finish(zcb_session *session, struct pending *pending, struct reply 
         (reply->result.status == ZCB_STATUS_STOPPED || reply->result.status == ZCB_STATUS_LOST))
         reply->result.status = ZCB_STATUS_TIMED_OUT;
     if (pending->bridge)
-        bridge_finished(pending->bridge, pending, reply);
+        zcbi_bridge_finished(pending->bridge, pending, reply);
     if (pending->awaited) {
         if (pending->waiter)
-            waiter_tell(pending->waiter);
+            zcbi_waiter_tell(pending->waiter);
     } else if (pending->flags & ZCB_COMMAND_NOTIFY) {
-        pending_put_in_row(session, pending);
+        zcbi_pending_put_in_row(session, pending);
     }
 }
 
-struct reply *pending_spare(struct pending *pending, zcb_status status)
+struct reply *zcbi_pending_spare(struct pending *pending, zcb_status status)
 {
     static const char lost[] = "there was no memory for the command's result";
     struct reply *reply = pending->spare;
@@ -143,8 +143,8 @@ struct reply *pending_spare(struct pending *pending, zcb_status status)
     return reply;
 }
 
-void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,
-                         const char *err)
+void zcbi_pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,
+                              const char *err)
 {
     size_t length = strlen(err);
     struct reply *reply = calloc(1, sizeof(*reply) + length + 2);
@@ -159,12 +159,12 @@ void pending_finish_here(zcb_session *session, struct pending *pending, zcb_stat
         for (int i = 0; i < ZCB_FIELDS; i++)
             result->field[i] = (zcb_text){reply->texts + length + 1, 0};
         result->field[ZCB_FIELD_ERR] = (zcb_text){reply->texts, length};
-        if (pending_join(pending, reply)) {
+        if (zcbi_pending_join(pending, reply)) {
             zcb_result_free(result);
             reply = NULL;
         }
     }
-    pending_finish(session, pending, reply ? reply : pending_spare(pending, status));
+    zcbi_pending_finish(session, pending, reply ? reply : zcbi_pending_spare(pending, status));
 }
 
 /* The engine runs commands in order: only the oldest one can be running. */
@@ -178,10 +178,10 @@ static bool may_be_running(const zcb_session *session, const struct pending *pen
 
 static void kill_engine(zcb_session *session)
 {
-    session_kill(session);
-    session_end(session,
-                "a command did not stop within %lld ms of its timeout, and the engine was killed",
-                (long long)session->grace_ms);
+    zcbi_session_kill(session);
+    zcbi_session_end(
+        session, "a command did not stop within %lld ms of its timeout, and the engine was killed",
+        (long long)session->grace_ms);
 }
 
 static void expire_one(zcb_session *session, struct pending *pending, int64_t now)
@@ -190,20 +190,20 @@ static void expire_one(zcb_session *session, struct pending *pending, int64_t no
     if (!pending->timed_out) {
         pending->timed_out = true;
         pending->deadline_ns = now + session->grace_ms * 1000000;
-        (void)session_stop(session, pending->id); /* else its grace ends it */
+        (void)zcbi_session_stop(session, pending->id); /* else its grace ends it */
         if (queued)
-            pending_finish_here(session, pending, ZCB_STATUS_TIMED_OUT,
-                                "the timeout passed before the command's turn came");
+            zcbi_pending_finish_here(session, pending, ZCB_STATUS_TIMED_OUT,
+                                     "the timeout passed before the command's turn came");
     } else if (pending->op == ZCB_OP_RUN && !queued) {
         kill_engine(session);
     } else {
-        pending_finish_here(session, pending, ZCB_STATUS_TIMED_OUT, "the timeout passed");
+        zcbi_pending_finish_here(session, pending, ZCB_STATUS_TIMED_OUT, "the timeout passed");
     }
 }
 
-void pending_expire(zcb_session *session)
+void zcbi_pending_expire(zcb_session *session)
 {
-    int64_t now = plat_now_ns();
+    int64_t now = zcbi_plat_now_ns();
     for (struct pending *p = session->first; p && !session->ended; p = p->next)
         if (!p->done && p->deadline_ns <= now)
             expire_one(session, p, now);
@@ -213,7 +213,7 @@ void pending_expire(zcb_session *session)
         if (!p->done && p->deadline_ns < session->next_deadline)
             session->next_deadline = p->deadline_ns;
         if (p->done && p->abandoned) {
-            struct reply *reply = pending_take(session, p);
+            struct reply *reply = zcbi_pending_take(session, p);
             zcb_result_free(reply ? &reply->result : NULL);
         }
     }
@@ -242,7 +242,7 @@ static bool append(struct collected *collected, const zcb_text *more)
     return true;
 }
 
-void pending_collect(struct pending *pending, const struct reply *reply)
+void zcbi_pending_collect(struct pending *pending, const struct reply *reply)
 {
     for (int i = 0; i < ZCB_FIELDS; i++)
         if (reply->result.field[i].bytes > 0 &&
@@ -250,7 +250,7 @@ void pending_collect(struct pending *pending, const struct reply *reply)
             pending->starved = true;
 }
 
-zcb_error pending_join(struct pending *pending, struct reply *reply)
+zcb_error zcbi_pending_join(struct pending *pending, struct reply *reply)
 {
     if (pending->starved)
         return ZCB_ERR_NO_MEMORY;

@@ -54,7 +54,7 @@ static void fill_result(struct reply *reply, uint64_t id, uint32_t op)
 static void enter_output(struct pending *pending, struct reply *reply)
 {
     if (reply)
-        pending_collect(pending, reply);
+        zcbi_pending_collect(pending, reply);
     else
         pending->starved = true;
     free(reply);
@@ -64,7 +64,7 @@ static void enter_output(struct pending *pending, struct reply *reply)
  * when there was no memory for it. */
 static void enter_reply(zcb_session *session, const zcb_message *message, struct reply *reply)
 {
-    struct pending *pending = pending_find(session, message->id);
+    struct pending *pending = zcbi_pending_find(session, message->id);
     if (!pending || pending->done) {
         free(reply);
         return;
@@ -75,21 +75,21 @@ static void enter_reply(zcb_session *session, const zcb_message *message, struct
         enter_output(pending, reply);
         return;
     }
-    if (reply && pending_join(pending, reply)) {
+    if (reply && zcbi_pending_join(pending, reply)) {
         zcb_result_free(&reply->result);
         reply = NULL;
     }
     if (!reply)
-        reply = pending_spare(pending, ZCB_STATUS_DONE);
+        reply = zcbi_pending_spare(pending, ZCB_STATUS_DONE);
     int32_t exit_code = reply->result.exit_code;
     bool exited = reply->result.status == ZCB_STATUS_EXITED;
-    pending_finish(session, pending, reply);
+    zcbi_pending_finish(session, pending, reply);
     if (pending->abandoned) {
-        (void)pending_take(session, pending);
+        (void)zcbi_pending_take(session, pending);
         zcb_result_free(&reply->result);
     }
     if (exited)
-        session_end(session, "the command `exit` ended it with exit code %d", exit_code);
+        zcbi_session_end(session, "the command `exit` ended it with exit code %d", exit_code);
 }
 
 /* Takes the next message; without memory for it, it is dropped and there is no incoming->reply. */
@@ -105,7 +105,7 @@ static zcb_error begin_incoming(zcb_session *session)
     bool sensible = incoming->message.kind == ZCB_KIND_CONTROL &&
                     bytes >= sizeof(struct reply_wire) && bytes < SIZE_MAX / 2;
     if (!sensible) {
-        error = channel_fail(session->commands);
+        error = zcbi_channel_fail(session->commands);
         zcb_receive_drop(session->commands);
         return error;
     }
@@ -125,7 +125,7 @@ static zcb_error finish_incoming(zcb_session *session)
     if (reply_makes_sense(incoming->reply, incoming->message.bytes))
         return ZCB_OK;
     free(incoming->reply);
-    return channel_fail(session->commands);
+    return zcbi_channel_fail(session->commands);
 }
 
 /* The engine gave it up. */
@@ -145,8 +145,9 @@ static zcb_error read_incoming(zcb_session *session, const zcb_wait *wait, bool 
         return error == ZCB_ERR_TIMEOUT ? ZCB_OK
                                         : error; /* what there was belonged to a dropped one */
     if (incoming->active) {
-        error = rx_read(session->commands, (unsigned char *)&incoming->reply->wire + incoming->got,
-                        (size_t)incoming->message.bytes - incoming->got, &incoming->got, wait);
+        error =
+            zcbi_rx_read(session->commands, (unsigned char *)&incoming->reply->wire + incoming->got,
+                         (size_t)incoming->message.bytes - incoming->got, &incoming->got, wait);
         if (error == ZCB_ERR_ABORTED) {
             drop_incoming(session);
             return ZCB_OK;
@@ -160,23 +161,23 @@ static zcb_error read_incoming(zcb_session *session, const zcb_wait *wait, bool 
 
 /* ---------------------------------------------------------------- reading */
 
-void limit_init(struct limit *limit, const zcb_wait *wait)
+void zcbi_limit_init(struct limit *limit, const zcb_wait *wait)
 {
-    int64_t soon = plat_now_ns() + READ_ON_NS;
-    pace_init(&limit->pace, wait);
+    int64_t soon = zcbi_plat_now_ns() + READ_ON_NS;
+    zcbi_pace_init(&limit->pace, wait);
     limit->end_ns = wait_deadline(wait) > soon ? wait_deadline(wait) : soon;
 }
 
-zcb_error limit_check(struct limit *limit)
+zcb_error zcbi_limit_check(struct limit *limit)
 {
-    if (limit->end_ns != ZCB_NEVER && plat_now_ns() >= limit->end_ns)
+    if (limit->end_ns != ZCB_NEVER && zcbi_plat_now_ns() >= limit->end_ns)
         return ZCB_ERR_TIMEOUT;
-    return pace_check(&limit->pace);
+    return zcbi_pace_check(&limit->pace);
 }
 
 static bool has_data(zcb_session *session)
 {
-    struct source data = rx_data_source(session->commands);
+    struct source data = zcbi_rx_data_source(session->commands);
     return session->incoming.active || data.ready(data.arg);
 }
 
@@ -184,11 +185,13 @@ static bool has_data(zcb_session *session)
 static zcb_error wait_for_reply(zcb_session *session, const struct source *also,
                                 const zcb_wait *wait)
 {
-    struct source sources[3] = {rx_data_source(session->commands), waiter_source(&session->reader)};
+    struct source sources[3] = {zcbi_rx_data_source(session->commands),
+                                zcbi_waiter_source(&session->reader)};
     if (also)
         sources[2] = *also;
-    rx_expect(session->commands, ZCB_WISH_COPY);
-    return wait_any(sources, also ? 3 : 2, session->process, &session->commands->rx.spin, wait);
+    zcbi_rx_expect(session->commands, ZCB_WISH_COPY);
+    return zcbi_wait_any(sources, also ? 3 : 2, session->process, &session->commands->rx.spin,
+                         wait);
 }
 
 static zcb_error read_without_lock(zcb_session *session, const struct source *also,
@@ -200,14 +203,14 @@ static zcb_error read_without_lock(zcb_session *session, const struct source *al
     if (error || !has_data(session))
         return error;
     error = read_incoming(session, wait, whole);
-    return error || !limit ? error : limit_check(limit);
+    return error || !limit ? error : zcbi_limit_check(limit);
 }
 
 /* Deadlines are acted on when the replies that are there have been read, so that a command whose turn has come
  * is not taken for a queued one; replies without end do not put them off. */
 static bool time_to_expire(zcb_session *session)
 {
-    int64_t late_ns = plat_now_ns() - session->next_deadline;
+    int64_t late_ns = zcbi_plat_now_ns() - session->next_deadline;
     return late_ns >= READ_ON_NS || (late_ns >= 0 && !has_data(session));
 }
 
@@ -218,8 +221,8 @@ static void disarm(zcb_session *session)
     session->armed = false;
 }
 
-zcb_error session_read(zcb_session *session, const struct source *also, struct limit *limit,
-                       const zcb_wait *wait)
+zcb_error zcbi_session_read(zcb_session *session, const struct source *also, struct limit *limit,
+                            const zcb_wait *wait)
 {
     if (session->ended)
         return ZCB_OK;
@@ -233,19 +236,19 @@ zcb_error session_read(zcb_session *session, const struct source *also, struct l
     session->reading = true;
     disarm(session);
     atomic_store(&session->reader.told, 0);
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
     zcb_error error = read_without_lock(session, also, limit, &limits, &whole);
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     session->reading = false;
     if (whole)
         enter_reply(session, &session->incoming.message, session->incoming.reply);
     if (time_to_expire(session))
-        pending_expire(session);
+        zcbi_pending_expire(session);
     if (error == ZCB_ERR_TIMEOUT && expires)
         error = ZCB_OK;
     if (error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PEER_CLOSED || error == ZCB_ERR_PROTOCOL ||
         error == ZCB_ERR_CLOSED) {
-        session_lose(session, error);
+        zcbi_session_lose(session, error);
         error = ZCB_OK;
     }
     return error;
@@ -261,27 +264,27 @@ static void remove_follower(zcb_session *session, const struct follower *followe
     *link = follower->next;
 }
 
-zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also,
-                         const zcb_wait *wait)
+zcb_error zcbi_session_follow(zcb_session *session, struct pending *pending,
+                              const struct source *also, const zcb_wait *wait)
 {
     struct follower self = {.next = session->followers};
-    zcb_error error = waiter_init(&self.waiter);
+    zcb_error error = zcbi_waiter_init(&self.waiter);
     if (error)
         return error;
     session->followers = &self;
     if (pending)
         pending->waiter = &self.waiter;
-    session_hand_over(session);
-    struct source sources[2] = {waiter_source(&self.waiter)};
+    zcbi_session_hand_over(session);
+    struct source sources[2] = {zcbi_waiter_source(&self.waiter)};
     if (also)
         sources[1] = *also;
-    plat_mutex_unlock(&session->lock);
-    error = wait_any(sources, also ? 2 : 1, PLAT_NO_HANDLE, &self.waiter.spin, wait);
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
+    error = zcbi_wait_any(sources, also ? 2 : 1, PLAT_NO_HANDLE, &self.waiter.spin, wait);
+    zcbi_plat_mutex_lock(&session->lock);
     remove_follower(session, &self);
     if (pending)
         pending->waiter = NULL;
-    waiter_destroy(&self.waiter);
+    zcbi_waiter_destroy(&self.waiter);
     return error;
 }
 
@@ -290,17 +293,17 @@ static void arm(zcb_session *session, struct follower *standby)
 {
     if (!session->armed) {
         session->armed = true;
-        rx_expect(session->commands, ZCB_WISH_COPY);
+        zcbi_rx_expect(session->commands, ZCB_WISH_COPY);
         atomic_store(&session->commands->rx.control->consumer_asleep,
                      SLEEP_STANDBY); /* partner: publish */
         if (has_data(session))
-            waiter_tell(&standby->waiter);
+            zcbi_waiter_tell(&standby->waiter);
     }
     if (session->next_deadline < standby->until_ns)
-        waiter_tell(&standby->waiter);
+        zcbi_waiter_tell(&standby->waiter);
 }
 
-void session_hand_over(zcb_session *session)
+void zcbi_session_hand_over(zcb_session *session)
 {
     if (session->reading || session->ended)
         return;
@@ -312,18 +315,18 @@ void session_hand_over(zcb_session *session)
             next = f;
     }
     if (next && !next->stands_by)
-        waiter_tell(&next->waiter);
+        zcbi_waiter_tell(&next->waiter);
     else if (next && session->notify_count > 0)
         arm(session, next);
     else if (next && session->next_deadline < next->until_ns)
-        waiter_tell(&next->waiter);
+        zcbi_waiter_tell(&next->waiter);
 }
 
-void session_tell_standby(zcb_session *session)
+void zcbi_session_tell_standby(zcb_session *session)
 {
     for (struct follower *f = session->followers; f; f = f->next)
         if (f->stands_by)
-            waiter_tell(&f->waiter);
+            zcbi_waiter_tell(&f->waiter);
 }
 
 enum { CALLED, RUNG, ENGINE_ENDED };
@@ -340,12 +343,12 @@ static zcb_error sleep_standing_by(zcb_session *session, struct follower *self,
     zcb_wait limits = wait ? *wait : (zcb_wait){0};
     limits.deadline_ns = self->until_ns;
     zcb_error error = ZCB_OK;
-    atomic_store(&self->waiter.asleep, 1); /* partner: waiter_tell */
+    atomic_store(&self->waiter.asleep, 1); /* partner: zcbi_waiter_tell */
     if (!atomic_load(&self->waiter.told))
-        error = wait_handles(handles, 3, &limits, which);
+        error = zcbi_wait_handles(handles, 3, &limits, which);
     atomic_store(&self->waiter.asleep, 0);
     if (!error && *which == RUNG)
-        plat_event_clear(handles[RUNG]);
+        zcbi_plat_event_clear(handles[RUNG]);
     return error;
 }
 
@@ -356,35 +359,35 @@ static zcb_error stand_by(zcb_session *session, const zcb_wait *wait)
     int64_t deadline = wait_deadline(wait);
     struct follower self = {.stands_by = true, .next = session->followers};
     self.until_ns = session->next_deadline < deadline ? session->next_deadline : deadline;
-    zcb_error error = waiter_init(&self.waiter);
+    zcb_error error = zcbi_waiter_init(&self.waiter);
     if (error)
         return error;
     session->followers = &self;
-    session_hand_over(session);
-    plat_mutex_unlock(&session->lock);
+    zcbi_session_hand_over(session);
+    zcbi_plat_mutex_unlock(&session->lock);
     unsigned which = CALLED;
     error = sleep_standing_by(session, &self, wait, &which);
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     remove_follower(session, &self);
-    waiter_destroy(&self.waiter);
+    zcbi_waiter_destroy(&self.waiter);
     disarm(session);
     if (!session->reading && which == ENGINE_ENDED)
-        session_lose_ended(session);
+        zcbi_session_lose_ended(session);
     else if (!session->reading && time_to_expire(session))
-        pending_expire(session);
-    return error == ZCB_ERR_TIMEOUT && plat_now_ns() < deadline ? ZCB_OK : error;
+        zcbi_pending_expire(session);
+    return error == ZCB_ERR_TIMEOUT && zcbi_plat_now_ns() < deadline ? ZCB_OK : error;
 }
 
-void session_tell_all(zcb_session *session)
+void zcbi_session_tell_all(zcb_session *session)
 {
     for (struct follower *f = session->followers; f; f = f->next)
-        waiter_tell(&f->waiter);
-    waiter_tell(&session->reader);
+        zcbi_waiter_tell(&f->waiter);
+    zcbi_waiter_tell(&session->reader);
 }
 
 /* ---------------------------------------------------------------- the public waits */
 
-void session_remove_done(zcb_session *session, const struct pending *pending)
+void zcbi_session_remove_done(zcb_session *session, const struct pending *pending)
 {
     struct pending **link = &session->first_done, *before = NULL;
     while (*link && *link != pending) {
@@ -401,13 +404,13 @@ void session_remove_done(zcb_session *session, const struct pending *pending)
 static zcb_error await(zcb_session *session, struct pending *pending, const zcb_wait *wait)
 {
     struct limit limit;
-    limit_init(&limit, wait);
+    zcbi_limit_init(&limit, wait);
     zcb_error error = ZCB_OK;
     while (!pending->done && !error) {
         if (session->reading)
-            error = session_follow(session, pending, NULL, wait);
+            error = zcbi_session_follow(session, pending, NULL, wait);
         else
-            error = session_read(session, NULL, &limit, wait);
+            error = zcbi_session_read(session, NULL, &limit, wait);
     }
     return pending->done && error != ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
 }
@@ -417,7 +420,7 @@ static void stop_awaiting(zcb_session *session, struct pending *pending)
 {
     pending->awaited = false;
     if (pending->done && (pending->flags & ZCB_COMMAND_NOTIFY))
-        pending_put_in_row(session, pending);
+        zcbi_pending_put_in_row(session, pending);
 }
 
 zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result,
@@ -425,25 +428,25 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
 {
     if (!session || !result)
         return ZCB_ERR_INVALID;
-    zcb_error error = session_owned(session);
+    zcb_error error = zcbi_session_owned(session);
     if (error)
         return error;
-    plat_mutex_lock(&session->lock);
-    struct pending *pending = pending_find(session, id);
+    zcbi_plat_mutex_lock(&session->lock);
+    struct pending *pending = zcbi_pending_find(session, id);
     if (!pending || pending->awaited || pending->abandoned) {
         error = ZCB_ERR_NOT_FOUND;
     } else {
         pending->awaited = true;
         if (pending->done)
-            session_remove_done(session, pending);
+            zcbi_session_remove_done(session, pending);
         error = await(session, pending, wait);
         if (error)
             stop_awaiting(session, pending);
         else
-            *result = &pending_take(session, pending)->result;
-        session_hand_over(session);
+            *result = &zcbi_pending_take(session, pending)->result;
+        zcbi_session_hand_over(session);
     }
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
@@ -451,27 +454,27 @@ zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_
 {
     if (!session || !result)
         return ZCB_ERR_INVALID;
-    zcb_error error = session_owned(session);
+    zcb_error error = zcbi_session_owned(session);
     if (error)
         return error;
     struct limit limit;
-    limit_init(&limit, wait);
-    plat_mutex_lock(&session->lock);
+    zcbi_limit_init(&limit, wait);
+    zcbi_plat_mutex_lock(&session->lock);
     while (!session->first_done && !error) {
         if (session->ended)
             error = ZCB_ERR_CLOSED;
         else if (!session->reading && session->notify_count > 0 && has_data(session))
-            error = session_read(session, NULL, &limit, wait);
+            error = zcbi_session_read(session, NULL, &limit, wait);
         else if ((error = stand_by(session, wait)) == ZCB_OK)
-            error = limit_check(&limit); /* the bell may ring without end */
+            error = zcbi_limit_check(&limit); /* the bell may ring without end */
     }
     struct pending *done = session->first_done;
     if (done && error != ZCB_ERR_INTERRUPTED) {
-        session_remove_done(session, done);
-        *result = &pending_take(session, done)->result;
+        zcbi_session_remove_done(session, done);
+        *result = &zcbi_pending_take(session, done)->result;
         error = ZCB_OK;
     }
-    session_hand_over(session);
-    plat_mutex_unlock(&session->lock);
+    zcbi_session_hand_over(session);
+    zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }

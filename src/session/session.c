@@ -9,14 +9,14 @@
 
 #define KILL_WAIT_MS 10000 /* the kernel first frees the memory of what it kills */
 
-zcb_error session_owned(const zcb_session *session)
+zcb_error zcbi_session_owned(const zcb_session *session)
 {
     if (!session)
         return ZCB_ERR_INVALID;
-    return channel_owned(session->commands) ? ZCB_OK : ZCB_ERR_FORKED;
+    return zcbi_channel_owned(session->commands) ? ZCB_OK : ZCB_ERR_FORKED;
 }
 
-void session_reference(zcb_session *session)
+void zcbi_session_reference(zcb_session *session)
 {
     atomic_fetch_add(&session->references, 1);
 }
@@ -29,11 +29,11 @@ static void finish_all(zcb_session *session)
     snprintf(err, sizeof(err), "the session ended: %s", session->reason.text);
     for (struct pending *p = session->first; p; p = p->next)
         if (!p->done)
-            pending_finish_here(session, p, ZCB_STATUS_LOST, err);
+            zcbi_pending_finish_here(session, p, ZCB_STATUS_LOST, err);
     session->next_deadline = ZCB_NEVER;
 }
 
-void session_end(zcb_session *session, const char *format, ...)
+void zcbi_session_end(zcb_session *session, const char *format, ...)
 {
     if (session->ended)
         return;
@@ -45,23 +45,23 @@ void session_end(zcb_session *session, const char *format, ...)
     finish_all(session);
     zcb_channel_close(session->commands);
     zcb_channel_close(session->urgent);
-    session_tell_all(session);
+    zcbi_session_tell_all(session);
 }
 
-void session_kill(zcb_session *session)
+void zcbi_session_kill(zcb_session *session)
 {
-    plat_process_kill(session->pid, session->process);
-    plat_process_hang_up_group(&session->child);
+    zcbi_plat_process_kill(session->pid, session->process);
+    zcbi_plat_process_hang_up_group(&session->child);
 }
 
 /* Reaps what was started, once, if it has ended. Who kills an engine means what it had started, too. */
 static bool reap(zcb_session *session, int *code)
 {
-    if (session->reaped || !plat_process_ended(&session->child, code))
+    if (session->reaped || !zcbi_plat_process_ended(&session->child, code))
         return false;
     session->reaped = true;
     if (*code < 0)
-        plat_process_hang_up_group(&session->child);
+        zcbi_plat_process_hang_up_group(&session->child);
     return true;
 }
 
@@ -71,58 +71,58 @@ static bool exit_status(zcb_session *session, int *code)
     return session->child.pid == session->pid && reap(session, code);
 }
 
-void session_lose(zcb_session *session, zcb_error error)
+void zcbi_session_lose(zcb_session *session, zcb_error error)
 {
     int code;
     if (session->ended)
         return;
     if (error == ZCB_ERR_PROTOCOL) {
-        session_kill(session);
-        session_end(session, "%s", zcb_error_text(error));
+        zcbi_session_kill(session);
+        zcbi_session_end(session, "%s", zcb_error_text(error));
     } else if (!exit_status(session, &code)) {
-        session_end(session, "the engine (process %lld) has ended", (long long)session->pid);
+        zcbi_session_end(session, "the engine (process %lld) has ended", (long long)session->pid);
     } else {
         char end[64];
-        plat_end_text(code, end, sizeof(end));
-        session_end(session, "the engine (process %lld) %s", (long long)session->pid, end);
+        zcbi_plat_end_text(code, end, sizeof(end));
+        zcbi_session_end(session, "the engine (process %lld) %s", (long long)session->pid, end);
     }
 }
 
 static bool process_ended(plat_handle process)
 {
     unsigned ready;
-    return process == PLAT_NO_HANDLE || plat_wait(&process, 1, 0, &ready) == ZCB_OK;
+    return process == PLAT_NO_HANDLE || zcbi_plat_wait(&process, 1, 0, &ready) == ZCB_OK;
 }
 
-void session_lose_ended(zcb_session *session)
+void zcbi_session_lose_ended(zcb_session *session)
 {
     static const zcb_wait at_once = {0};
     if (session->reading)
         return;
     /* At most what can have been there: others may have the channel's memory, and write on. */
     for (unsigned i = 0; i <= RING_ENTRIES && !session->ended; i++)
-        if (session_read(session, NULL, NULL, &at_once))
+        if (zcbi_session_read(session, NULL, NULL, &at_once))
             break;
-    session_lose(session, ZCB_ERR_PEER_GONE);
+    zcbi_session_lose(session, ZCB_ERR_PEER_GONE);
 }
 
 bool zcb_session_alive(zcb_session *session, zcb_detail *why)
 {
-    if (session_owned(session)) {
+    if (zcbi_session_owned(session)) {
         if (why)
             snprintf(why->text, sizeof(why->text), "%s", zcb_error_text(ZCB_ERR_FORKED));
         return false;
     }
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     bool gone = !session->ended && process_ended(session->process);
     if (gone)
-        session_lose_ended(session);
+        zcbi_session_lose_ended(session);
     bool alive = !session->ended && !gone;
     if (why && session->ended)
         *why = session->reason;
     else if (why)
-        error_detail(why, "%s", gone ? zcb_error_text(ZCB_ERR_PEER_GONE) : "");
-    plat_mutex_unlock(&session->lock);
+        zcbi_error_detail(why, "%s", gone ? zcb_error_text(ZCB_ERR_PEER_GONE) : "");
+    zcbi_plat_mutex_unlock(&session->lock);
     return alive;
 }
 
@@ -134,7 +134,7 @@ static bool await_end(plat_handle process, int64_t timeout_ms)
     unsigned ready;
     zcb_error error;
     do
-        error = plat_wait(&process, 1, deadline, &ready);
+        error = zcbi_plat_wait(&process, 1, deadline, &ready);
     while (error == ZCB_ERR_INTERRUPTED);
     return error == ZCB_OK;
 }
@@ -142,11 +142,11 @@ static bool await_end(plat_handle process, int64_t timeout_ms)
 static void end_processes(zcb_session *session, int64_t grace_ms)
 {
     if (!await_end(session->process, grace_ms)) {
-        session_kill(session);
+        zcbi_session_kill(session);
         (void)await_end(session->process, KILL_WAIT_MS);
     }
     if (session->child.pid != session->pid && !await_end(session->child.process, grace_ms)) {
-        plat_process_kill(session->child.pid, session->child.process);
+        zcbi_plat_process_kill(session->child.pid, session->child.process);
         (void)await_end(session->child.process, KILL_WAIT_MS);
     }
     int code;
@@ -155,15 +155,15 @@ static void end_processes(zcb_session *session, int64_t grace_ms)
 
 void zcb_session_close(zcb_session *session, int64_t grace_ms)
 {
-    if (session_owned(session))
+    if (zcbi_session_owned(session))
         return;
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     bool first = !session->closing;
     session->closing = true;
-    for (zcb_bridge *b = session->bridges; b; b = bridge_next(b))
-        bridge_shut(b); /* before the engine hears of it: its end must not be seen first */
-    session_end(session, "it was closed");
-    plat_mutex_unlock(&session->lock);
+    for (zcb_bridge *b = session->bridges; b; b = zcbi_bridge_next(b))
+        zcbi_bridge_shut(b); /* before the engine hears of it: its end must not be seen first */
+    zcbi_session_end(session, "it was closed");
+    zcbi_plat_mutex_unlock(&session->lock);
     if (first)
         end_processes(session, grace_ms < 0 ? 0 : grace_ms);
 }
@@ -171,7 +171,7 @@ void zcb_session_close(zcb_session *session, int64_t grace_ms)
 static void free_books(zcb_session *session)
 {
     while (session->first) {
-        struct reply *reply = pending_take(session, session->first);
+        struct reply *reply = zcbi_pending_take(session, session->first);
         if (reply)
             zcb_result_free(&reply->result);
     }
@@ -180,7 +180,7 @@ static void free_books(zcb_session *session)
         free(session->incoming.reply);
 }
 
-void session_release(zcb_session *session)
+void zcbi_session_release(zcb_session *session)
 {
     if (atomic_fetch_sub(&session->references, 1) != 1)
         return;
@@ -188,14 +188,14 @@ void session_release(zcb_session *session)
     zcb_channel_free(session->commands);
     zcb_channel_free(session->urgent);
     if (session->process != session->child.process)
-        plat_close(session->process);
-    plat_close(session->child.process);
-    plat_close(session->child.group);
-    plat_close(session->link);
-    waiter_destroy(&session->reader);
-    turn_destroy(&session->submit_turn);
-    turn_destroy(&session->ping_turn);
-    plat_mutex_destroy(&session->lock);
+        zcbi_plat_close(session->process);
+    zcbi_plat_close(session->child.process);
+    zcbi_plat_close(session->child.group);
+    zcbi_plat_close(session->link);
+    zcbi_waiter_destroy(&session->reader);
+    zcbi_turn_destroy(&session->submit_turn);
+    zcbi_turn_destroy(&session->ping_turn);
+    zcbi_plat_mutex_destroy(&session->lock);
     free(session->engine);
     free(session);
 }
@@ -205,7 +205,7 @@ void zcb_session_free(zcb_session *session)
     if (!session)
         return;
     zcb_session_close(session, 0);
-    session_release(session);
+    zcbi_session_release(session);
 }
 
 int64_t zcb_session_pid(const zcb_session *session)

@@ -97,51 +97,51 @@ struct zcb_session {
 
 /* ---- session.c ---- */
 
-void session_reference(zcb_session *session);
-void session_release(zcb_session *session);
+void zcbi_session_reference(zcb_session *session);
+void zcbi_session_release(zcb_session *session);
 /* ZCB_ERR_FORKED, or ZCB_OK. */
-zcb_error session_owned(const zcb_session *session);
+zcb_error zcbi_session_owned(const zcb_session *session);
 /* Under the lock: the session is over, all that is pending is done. `format` is the reason. */
 PRINTF_LIKE(2, 3)
-void session_end(zcb_session *session, const char *format, ...);
-/* Under the lock: as session_end, for an error that a wait on the engine gave. */
-void session_lose(zcb_session *session, zcb_error error);
+void zcbi_session_end(zcb_session *session, const char *format, ...);
+/* Under the lock: as zcbi_session_end, for an error that a wait on the engine gave. */
+void zcbi_session_lose(zcb_session *session, zcb_error error);
 /* Under the lock: the engine has ended. Takes in what it said before; a thread that reads does that itself. */
-void session_lose_ended(zcb_session *session);
+void zcbi_session_lose_ended(zcb_session *session);
 /* Ends the engine's process, and hangs up on what it had started. */
-void session_kill(zcb_session *session);
+void zcbi_session_kill(zcb_session *session);
 /* Sends an urgent request, waiting briefly for an engine that does not listen: errors as zcb_send. */
-zcb_error session_urgent(zcb_session *session, uint32_t what, uint64_t id);
+zcb_error zcbi_session_urgent(zcb_session *session, uint32_t what, uint64_t id);
 /* Under the lock: tells the engine to stop a command. ZCB_OK also when the session is ending: so is the command. */
-zcb_error session_stop(zcb_session *session, uint64_t id);
+zcb_error zcbi_session_stop(zcb_session *session, uint64_t id);
 
 /* ---- pending.c, all under the lock ---- */
 
-struct pending *pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
-                            zcb_bridge *bridge, int64_t deadline_ns);
-struct pending *pending_find(const zcb_session *session, uint64_t id);
+struct pending *zcbi_pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
+                                 zcb_bridge *bridge, int64_t deadline_ns);
+struct pending *zcbi_pending_find(const zcb_session *session, uint64_t id);
 /* Takes it out of the books and frees it; its reply is the caller's. */
-struct reply *pending_take(zcb_session *session, struct pending *pending);
+struct reply *zcbi_pending_take(zcb_session *session, struct pending *pending);
 /* Puts a result into the row that zcb_session_next gives. */
-void pending_put_in_row(zcb_session *session, struct pending *pending);
+void zcbi_pending_put_in_row(zcb_session *session, struct pending *pending);
 /* Its spare reply, which says that the other one was lost. */
-struct reply *pending_spare(struct pending *pending, zcb_status status);
+struct reply *zcbi_pending_spare(struct pending *pending, zcb_status status);
 /* It is done: tells who waits for it. */
-void pending_finish(zcb_session *session, struct pending *pending, struct reply *reply);
+void zcbi_pending_finish(zcb_session *session, struct pending *pending, struct reply *reply);
 /* It is done without a word from the engine. */
-void pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,
-                         const char *err);
+void zcbi_pending_finish_here(zcb_session *session, struct pending *pending, zcb_status status,
+                              const char *err);
 /* Acts on deadlines that have passed and sets next_deadline anew. */
-void pending_expire(zcb_session *session);
-void pending_collect(struct pending *pending, const struct reply *reply);
+void zcbi_pending_expire(zcb_session *session);
+void zcbi_pending_collect(struct pending *pending, const struct reply *reply);
 /* Puts the collected pieces in front of the reply's own texts. */
-zcb_error pending_join(struct pending *pending, struct reply *reply);
+zcb_error zcbi_pending_join(struct pending *pending, struct reply *reply);
 
 /* ---- commands.c ---- */
 
 /* zcb_session_submit for all ops. bridge may be NULL. */
-zcb_error session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
-                         int64_t timeout_ms, const zcb_wait *wait);
+zcb_error zcbi_session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
+                              int64_t timeout_ms, const zcb_wait *wait);
 
 /* ---- replies.c ---- */
 
@@ -151,37 +151,38 @@ struct limit {
     int64_t end_ns;
 };
 
-void limit_init(struct limit *limit, const zcb_wait *wait);
+void zcbi_limit_init(struct limit *limit, const zcb_wait *wait);
 /* ZCB_ERR_TIMEOUT, _CANCELLED or _INTERRUPTED when the wait is to end. */
-zcb_error limit_check(struct limit *limit);
+zcb_error zcbi_limit_check(struct limit *limit);
 
 /* Under the lock: reads until something has arrived, a deadline was acted on, or the wait ends; limit may be
  * NULL. The lock is given up meanwhile. Only when nobody else reads. */
-zcb_error session_read(zcb_session *session, const struct source *also, struct limit *limit,
-                       const zcb_wait *wait);
+zcb_error zcbi_session_read(zcb_session *session, const struct source *also, struct limit *limit,
+                            const zcb_wait *wait);
 /* Under the lock, which is given up meanwhile: waits to be told something by the thread that reads, above all
  * that `pending` (may be NULL) is done. */
-zcb_error session_follow(zcb_session *session, struct pending *pending, const struct source *also,
-                         const zcb_wait *wait);
+zcb_error zcbi_session_follow(zcb_session *session, struct pending *pending,
+                              const struct source *also, const zcb_wait *wait);
 /* Under the lock: if nobody reads, sees to it that one of those who wait does. */
-void session_hand_over(zcb_session *session);
+void zcbi_session_hand_over(zcb_session *session);
 /* Under the lock: tells the threads in zcb_session_next, if any wait there. */
-void session_tell_standby(zcb_session *session);
-void session_tell_all(zcb_session *session);
+void zcbi_session_tell_standby(zcb_session *session);
+void zcbi_session_tell_all(zcb_session *session);
 /* Under the lock: takes a result out of the row that zcb_session_next gives, if it is there. */
-void session_remove_done(zcb_session *session, const struct pending *pending);
+void zcbi_session_remove_done(zcb_session *session, const struct pending *pending);
 
 /* ---- bridge.c, under the lock ---- */
 
 /* A posted receive is in the engine's queue; false: the session's books have no memory for it. Sets
  * ZCB_COMMAND_TAKE_QUEUED in *flags when it takes a message that was sent before. */
-bool bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags);
+bool zcbi_bridge_posted(zcb_bridge *bridge, uint64_t id, uint32_t *flags);
 /* It did not get there after all. */
-void bridge_post_failed(zcb_bridge *bridge, const struct pending *pending);
-zcb_bridge *bridge_next(const zcb_bridge *bridge);
+void zcbi_bridge_post_failed(zcb_bridge *bridge, const struct pending *pending);
+zcb_bridge *zcbi_bridge_next(const zcb_bridge *bridge);
 /* Ends its waits. */
-void bridge_shut(zcb_bridge *bridge);
+void zcbi_bridge_shut(zcb_bridge *bridge);
 /* A transfer is done. */
-void bridge_finished(zcb_bridge *bridge, const struct pending *pending, const struct reply *reply);
+void zcbi_bridge_finished(zcb_bridge *bridge, const struct pending *pending,
+                          const struct reply *reply);
 
 #endif

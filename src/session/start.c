@@ -76,16 +76,16 @@ static bool is_module_at(struct starting *start, const char *folder, const char 
 {
     snprintf(start->module, sizeof(start->module), "%s/%s%s" MODULE_FILE, folder, below,
              is_desktop(start->engine) ? DESKTOP_FOLDER : "");
-    return plat_is_file(start->module);
+    return zcbi_plat_is_file(start->module);
 }
 
 /* The file that the caller names, or the one of the folder that he names. */
 static zcb_error take_given_module(struct starting *start)
 {
     char given[PATH_BYTES - 64];
-    zcb_error error = plat_absolute_path(start->options->module, given, sizeof(given));
+    zcb_error error = zcbi_plat_absolute_path(start->options->module, given, sizeof(given));
     if (error)
-        error_detail(start->why, "'%s' is no usable path of a module", start->options->module);
+        zcbi_error_detail(start->why, "'%s' is no usable path of a module", start->options->module);
     else if (!is_module_at(start, given, ""))
         snprintf(start->module, sizeof(start->module), "%s", given);
     return error;
@@ -97,17 +97,18 @@ static zcb_error find_module(struct starting *start)
         return take_given_module(start);
     char folder[PATH_BYTES - 64];
     zcb_error error =
-        plat_library_folder((const void *)(uintptr_t)&zcb_version, folder, sizeof(folder));
+        zcbi_plat_library_folder((const void *)(uintptr_t)&zcb_version, folder, sizeof(folder));
     if (error) {
-        error_detail(start->why, "the folder of libzcb is unknown: name the module");
+        zcbi_error_detail(start->why, "the folder of libzcb is unknown: name the module");
         return error;
     }
     if (is_module_at(start, folder, "") || is_module_at(start, folder, "zcb/powershell/"))
         return ZCB_OK;
-    error_detail(start->why,
-                 "%s" MODULE_FILE " is neither in %s nor in zcb/powershell below it: name it in "
-                 "zcb_session_options.module",
-                 is_desktop(start->engine) ? DESKTOP_FOLDER : "", folder);
+    zcbi_error_detail(start->why,
+                      "%s" MODULE_FILE
+                      " is neither in %s nor in zcb/powershell below it: name it in "
+                      "zcb_session_options.module",
+                      is_desktop(start->engine) ? DESKTOP_FOLDER : "", folder);
     return ZCB_ERR_NOT_FOUND;
 }
 
@@ -121,7 +122,7 @@ static bool is_set_already(const struct starting *start, const char *variable)
             return true;
     char name[64];
     snprintf(name, sizeof(name), "%.*s", (int)length, variable);
-    return plat_has_variable(name);
+    return zcbi_plat_has_variable(name);
 }
 
 /* Adds the tunings, and the list of their names for the agent; returns how many variables that made. */
@@ -164,7 +165,8 @@ static const char **make_environment(struct starting *start)
 /* Fills `arguments`, of MOST_ARGUMENTS. */
 static void gather_arguments(const char **arguments)
 {
-    const char *const *const lists[] = {first_arguments, plat_engine_arguments(), last_arguments};
+    const char *const *const lists[] = {first_arguments, zcbi_plat_engine_arguments(),
+                                        last_arguments};
     size_t count = 0;
     for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
         for (const char *const *argument = lists[i]; *argument; argument++)
@@ -187,7 +189,7 @@ static zcb_error spawn(struct starting *start)
                         .link = start->engine_link,
                         .out = start->out,
                         .err = start->err};
-    zcb_error error = plat_process_spawn(&spawn, &start->session->child, start->why);
+    zcb_error error = zcbi_plat_process_spawn(&spawn, &start->session->child, start->why);
     free(environment);
     return error;
 }
@@ -199,7 +201,7 @@ static zcb_error send_record(plat_handle link, struct link_record record,
 {
     record.magic = LINK_MAGIC;
     record.version = PROTOCOL_VERSION;
-    zcb_error error = plat_link_send(link, &record, sizeof(record), handles, count);
+    zcb_error error = zcbi_plat_link_send(link, &record, sizeof(record), handles, count);
     /* Nothing was waited for: the system has no room even for the first records. */
     return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
 }
@@ -208,7 +210,7 @@ static zcb_error open_channel(zcb_session *session, uint32_t number, uint64_t fr
                               uint64_t window_bytes, zcb_channel **channel)
 {
     zcb_channel_options options = {.frame_bytes = frame_bytes, .window_bytes = window_bytes};
-    zcb_error error = channel_open(&options, PLAT_NO_HANDLE, channel);
+    zcb_error error = zcbi_channel_open(&options, PLAT_NO_HANDLE, channel);
     if (error)
         return error;
     struct region *region = (*channel)->region;
@@ -225,7 +227,7 @@ static zcb_error prepare(struct starting *start)
 {
     zcb_session *session = start->session;
     uint32_t width = start->options->width ? start->options->width : DEFAULT_WIDTH;
-    zcb_error error = plat_link_pair(&session->link, &start->engine_link);
+    zcb_error error = zcbi_plat_link_pair(&session->link, &start->engine_link);
     if (!error)
         error = send_record(session->link,
                             (struct link_record){.type = LINK_WELCOME, .number = width}, NULL, 0);
@@ -236,11 +238,11 @@ static zcb_error prepare(struct starting *start)
         error = open_channel(session, CHANNEL_URGENT, URGENT_FRAME_BYTES, URGENT_WINDOW_BYTES,
                              &session->urgent);
     if (!error)
-        error = plat_file_create(&start->out);
+        error = zcbi_plat_file_create(&start->out);
     if (!error)
-        error = plat_file_create(&start->err);
+        error = zcbi_plat_file_create(&start->err);
     if (error)
-        error_detail(start->why, "preparing the engine's start");
+        zcbi_error_detail(start->why, "preparing the engine's start");
     return error;
 }
 
@@ -253,7 +255,7 @@ static void read_output(const struct starting *start, char *text, size_t room)
     size_t used = 0;
     for (size_t i = 0; i < 2; i++) {
         size_t got = 0;
-        if (plat_file_read(files[i], 0, text + used, room - 1 - used, &got) == ZCB_OK)
+        if (zcbi_plat_file_read(files[i], 0, text + used, room - 1 - used, &got) == ZCB_OK)
             used += got;
     }
     text[used] = 0;
@@ -277,11 +279,11 @@ static zcb_error ended_early(struct starting *start)
 {
     int code = 0;
     char end[64], output[sizeof(start->why->text)];
-    start->session->reaped = plat_process_ended(&start->session->child, &code);
-    plat_end_text(code, end, sizeof(end));
+    start->session->reaped = zcbi_plat_process_ended(&start->session->child, &code);
+    zcbi_plat_end_text(code, end, sizeof(end));
     read_output(start, output, sizeof(output));
-    error_detail(start->why, "%s %s before it answered%s. It wrote: %s", start->engine, end,
-                 advice_on(output), output);
+    zcbi_error_detail(start->why, "%s %s before it answered%s. It wrote: %s", start->engine, end,
+                      advice_on(output), output);
     return ZCB_ERR_START;
 }
 
@@ -299,13 +301,13 @@ static zcb_error take_hello(struct starting *start, const struct link_record *he
 {
     zcb_session *session = start->session;
     if (hello->magic != LINK_MAGIC || hello->type != LINK_HELLO || hello->pid != sender_pid) {
-        error_detail(start->why, "the engine's hello makes no sense");
+        zcbi_error_detail(start->why, "the engine's hello makes no sense");
         return ZCB_ERR_PROTOCOL;
     }
     memcpy(session->version, hello->engine_version, sizeof(session->version));
     session->version[sizeof(session->version) - 1] = 0;
     if (hello->version != PROTOCOL_VERSION || !new_enough(session->version)) {
-        error_detail(
+        zcbi_error_detail(
             start->why,
             "%s is PowerShell %s (protocol %u); this library needs %d.%d or later, or Windows "
             "PowerShell %d.%d (protocol %u)",
@@ -317,10 +319,11 @@ static zcb_error take_hello(struct starting *start, const struct link_record *he
     session->process = session->child.process;
     if (hello->pid == session->child.pid)
         return ZCB_OK;
-    zcb_error error = plat_child_open(&session->child, hello->pid, &session->process);
+    zcb_error error = zcbi_plat_child_open(&session->child, hello->pid, &session->process);
     if (error == ZCB_ERR_PROTOCOL)
-        error_detail(start->why, "the engine's hello names process %lld, which it did not start",
-                     (long long)hello->pid);
+        zcbi_error_detail(start->why,
+                          "the engine's hello names process %lld, which it did not start",
+                          (long long)hello->pid);
     return error;
 }
 
@@ -329,9 +332,9 @@ static zcb_error wait_for_answer(struct starting *start)
     zcb_session *session = start->session;
     const plat_handle handles[] = {session->link, session->child.process};
     unsigned ready = 0;
-    zcb_error error = wait_handles(handles, 2, start->wait, &ready);
+    zcb_error error = zcbi_wait_handles(handles, 2, start->wait, &ready);
     if (error == ZCB_ERR_TIMEOUT)
-        error_detail(start->why, "%s did not answer in time", start->engine);
+        zcbi_error_detail(start->why, "%s did not answer in time", start->engine);
     if (error)
         return error;
     struct link_record hello;
@@ -339,10 +342,10 @@ static zcb_error wait_for_answer(struct starting *start)
     unsigned count = 0;
     int64_t sender_pid = 0;
     if (ready == 0)
-        error = plat_link_receive(session->link, &hello, sizeof(hello), &bytes, NULL, 0, &count,
-                                  &sender_pid);
+        error = zcbi_plat_link_receive(session->link, &hello, sizeof(hello), &bytes, NULL, 0,
+                                       &count, &sender_pid);
     if (ready != 0 || error == ZCB_ERR_PEER_GONE) {
-        (void)plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
+        (void)zcbi_plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
         return ended_early(start);
     }
     if (!error && bytes != sizeof(hello))
@@ -359,7 +362,7 @@ static zcb_error session_allocate(const zcb_session_options *options, const char
     if (!session)
         return ZCB_ERR_NO_MEMORY;
     session->engine = malloc(strlen(engine) + 1);
-    zcb_error error = session->engine ? waiter_init(&session->reader) : ZCB_ERR_NO_MEMORY;
+    zcb_error error = session->engine ? zcbi_waiter_init(&session->reader) : ZCB_ERR_NO_MEMORY;
     if (error) {
         free(session->engine);
         free(session);
@@ -371,9 +374,9 @@ static zcb_error session_allocate(const zcb_session_options *options, const char
     session->next_deadline = ZCB_NEVER;
     session->link = session->process = PLAT_NO_HANDLE;
     session->child.process = session->child.group = PLAT_NO_HANDLE;
-    turn_init(&session->submit_turn);
-    turn_init(&session->ping_turn);
-    plat_mutex_init(&session->lock);
+    zcbi_turn_init(&session->submit_turn);
+    zcbi_turn_init(&session->ping_turn);
+    zcbi_plat_mutex_init(&session->lock);
     *made = session;
     return ZCB_OK;
 }
@@ -385,14 +388,14 @@ static void give_up(struct starting *start)
     int code;
     if (session->child.process != PLAT_NO_HANDLE && !session->reaped) {
         unsigned ready;
-        plat_process_kill(session->child.pid, session->child.process);
-        (void)plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
-        plat_process_hang_up_group(&session->child);
-        (void)plat_process_ended(&session->child, &code);
+        zcbi_plat_process_kill(session->child.pid, session->child.process);
+        (void)zcbi_plat_wait(&session->child.process, 1, zcb_deadline_ns(EXIT_WAIT_MS), &ready);
+        zcbi_plat_process_hang_up_group(&session->child);
+        (void)zcbi_plat_process_ended(&session->child, &code);
     }
     if (session->process == PLAT_NO_HANDLE)
         session->process = session->child.process;
-    session_release(session);
+    zcbi_session_release(session);
 }
 
 static zcb_error start_engine(struct starting *start)
@@ -404,11 +407,11 @@ static zcb_error start_engine(struct starting *start)
     error = prepare(start);
     if (!error)
         error = spawn(start);
-    plat_close(start->engine_link);
+    zcbi_plat_close(start->engine_link);
     if (!error)
         error = wait_for_answer(start);
-    plat_close(start->out);
-    plat_close(start->err);
+    zcbi_plat_close(start->out);
+    zcbi_plat_close(start->err);
     if (error) {
         give_up(start);
         return error;
@@ -436,7 +439,7 @@ zcb_error zcb_session_start(const zcb_session_options *options, zcb_session **se
         error = start_engine(&start);
     if (error) {
         if (start.why->text[0] == 0)
-            error_detail(start.why, "%s", zcb_error_text(error));
+            zcbi_error_detail(start.why, "%s", zcb_error_text(error));
         return error;
     }
     *session = start.session;

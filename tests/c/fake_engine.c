@@ -199,7 +199,7 @@ static void send_out(uint64_t id, size_t bytes)
 
 static void end_by_force(void)
 {
-    plat_process_kill(plat_getpid(), (plat_handle)GetCurrentProcess());
+    zcbi_plat_process_kill(zcbi_plat_getpid(), (plat_handle)GetCurrentProcess());
 }
 
 static void idle(void)
@@ -298,11 +298,11 @@ static void give_reply_up(uint64_t id)
         .kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETION, .id = id, .bytes = 1 << 22};
     char *half = calloc(1, 1 << 21);
     size_t written = 0;
-    (void)turn_take(&commands->tx.turn, NULL);
-    (void)tx_begin(commands, &message, NULL);
-    (void)tx_write(commands, half, 1 << 21, &written, NULL);
-    tx_abort(commands);
-    turn_give(&commands->tx.turn);
+    (void)zcbi_turn_take(&commands->tx.turn, NULL);
+    (void)zcbi_tx_begin(commands, &message, NULL);
+    (void)zcbi_tx_write(commands, half, 1 << 21, &written, NULL);
+    zcbi_tx_abort(commands);
+    zcbi_turn_give(&commands->tx.turn);
     free(half);
 }
 
@@ -353,7 +353,7 @@ static void run(const zcb_command *command, const char *word, const char *argume
     else if (strcmp(word, "check") == 0)
         check_variable(id, argument);
     else if (strcmp(word, "pid") == 0)
-        answer(id, "%lld", plat_getpid());
+        answer(id, "%lld", zcbi_plat_getpid());
     else if (strcmp(word, "width") == 0)
         answer(id, "%lld", zcb_agent_width(agent));
     else if (strcmp(word, "env") == 0)

@@ -40,15 +40,15 @@ static inline plat_child start_idle_process(void)
     plat_handle ours, theirs, out;
     plat_child child;
     zcb_detail why;
-    assert_ok(plat_link_pair(&ours, &theirs));
-    assert_ok(plat_file_create(&out));
+    assert_ok(zcbi_plat_link_pair(&ours, &theirs));
+    assert_ok(zcbi_plat_file_create(&out));
     plat_spawn spawn = {
         .path = fake_engine(), .arguments = arguments, .link = theirs, .out = out, .err = out};
-    if (plat_process_spawn(&spawn, &child, &why))
+    if (zcbi_plat_process_spawn(&spawn, &child, &why))
         fail_msg("%s", why.text);
-    plat_close(ours);
-    plat_close(theirs);
-    plat_close(out);
+    zcbi_plat_close(ours);
+    zcbi_plat_close(theirs);
+    zcbi_plat_close(out);
     return child;
 }
 
@@ -57,16 +57,16 @@ static inline int finish_child(plat_child *child)
 {
     unsigned ready;
     int code = 0;
-    assert_ok(plat_wait(&child->process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
-    assert_true(plat_process_ended(child, &code));
-    plat_close(child->process);
-    plat_close(child->group);
+    assert_ok(zcbi_plat_wait(&child->process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
+    assert_true(zcbi_plat_process_ended(child, &code));
+    zcbi_plat_close(child->process);
+    zcbi_plat_close(child->group);
     return code;
 }
 
 static inline void kill_its_engine(zcb_session *session)
 {
-    plat_process_kill(session->pid, session->process);
+    zcbi_plat_process_kill(session->pid, session->process);
 }
 
 static inline void halt(zcb_session *session)
@@ -153,10 +153,10 @@ static inline void await_follower(zcb_session *session)
 {
     bool follows = false;
     while (!follows) {
-        plat_mutex_lock(&session->lock);
+        zcbi_plat_mutex_lock(&session->lock);
         for (struct follower *f = session->followers; f; f = f->next)
             follows = follows || atomic_load(&f->waiter.asleep);
-        plat_mutex_unlock(&session->lock);
+        zcbi_plat_mutex_unlock(&session->lock);
         sched_yield();
     }
 }
@@ -165,12 +165,12 @@ static inline void await_end_of(int64_t pid)
 {
     plat_handle process;
     unsigned ready;
-    zcb_error error = plat_process_open(pid, &process);
+    zcb_error error = zcbi_plat_process_open(pid, &process);
     if (error == ZCB_ERR_PEER_GONE)
         return;
     assert_ok(error);
-    assert_ok(plat_wait(&process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
-    plat_close(process);
+    assert_ok(zcbi_plat_wait(&process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
+    zcbi_plat_close(process);
 }
 
 #endif

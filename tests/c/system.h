@@ -100,7 +100,7 @@ static inline void own_path(char path[4096])
 {
     wchar_t wide[4096];
     assert_in_range(GetModuleFileNameW(NULL, wide, 4096), 1, 4095);
-    assert_int_equal(windows_copy_utf8(wide, path, 4096), ZCB_OK);
+    assert_int_equal(zcbi_windows_copy_utf8(wide, path, 4096), ZCB_OK);
 }
 
 static inline unsigned open_descriptors(void)
@@ -144,14 +144,14 @@ static inline void resume_process(int64_t pid, plat_handle process)
     assert_true(NtResumeProcess(windows_handle(process)) >= 0);
 }
 
-/* Leaves this end of a link to plat_link_inherited, as a program that started this one would have. */
+/* Leaves this end of a link to zcbi_plat_link_inherited, as a program that started this one would have. */
 static inline void leave_link(plat_handle link)
 {
     char number[32];
-    plat_handle pipe = copy_of((plat_handle)windows_link_pipe(link));
+    plat_handle pipe = copy_of((plat_handle)zcbi_windows_link_pipe(link));
     snprintf(number, sizeof(number), "%llu", (unsigned long long)pipe);
     setenv(ZCB_LINK_VARIABLE, number, 1);
-    plat_close(link);
+    zcbi_plat_close(link);
 }
 
 /* Makes a file the standard error; returns what was it. */
@@ -209,13 +209,13 @@ static inline int64_t start_and_leave(const char *program, const char *word)
 static inline plat_memory take_memory_away(plat_memory *memory)
 {
     plat_memory kept = *memory;
-    assert_int_equal(plat_event_create(&memory->handle), ZCB_OK); /* no file that could grow */
+    assert_int_equal(zcbi_plat_event_create(&memory->handle), ZCB_OK); /* no file that could grow */
     return kept;
 }
 
 static inline void give_memory_back(plat_memory *memory, plat_memory kept)
 {
-    plat_close(memory->handle);
+    zcbi_plat_close(memory->handle);
     *memory = kept;
 }
 

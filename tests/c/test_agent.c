@@ -15,7 +15,7 @@ static zcb_error send_record(plat_handle link, struct link_record record,
 {
     record.magic = LINK_MAGIC;
     record.version = PROTOCOL_VERSION;
-    return plat_link_send(link, &record, sizeof(record), handles, count);
+    return zcbi_plat_link_send(link, &record, sizeof(record), handles, count);
 }
 
 static void send_labelled(plat_handle link, uint32_t number, zcb_channel *channel,
@@ -42,7 +42,7 @@ static zcb_channel *open_channel(void)
 {
     zcb_channel_options options = {.frame_bytes = MIB, .window_bytes = MIB};
     zcb_channel *channel;
-    assert_ok(channel_open(&options, PLAT_NO_HANDLE, &channel));
+    assert_ok(zcbi_channel_open(&options, PLAT_NO_HANDLE, &channel));
     return channel;
 }
 
@@ -50,7 +50,7 @@ static zcb_channel *open_channel(void)
 static plat_handle inherit_link(void)
 {
     plat_handle ours, theirs;
-    assert_ok(plat_link_pair(&ours, &theirs));
+    assert_ok(zcbi_plat_link_pair(&ours, &theirs));
     leave_link(theirs);
     return ours;
 }
@@ -78,7 +78,7 @@ static int tear_down(void **state)
     zcb_agent_free(program->agent);
     zcb_channel_free(program->commands);
     zcb_channel_free(program->urgent);
-    plat_close(program->link);
+    zcbi_plat_close(program->link);
     return 0;
 }
 
@@ -91,14 +91,14 @@ static void opening_says_hello_and_hides_the_connection(void **state)
     size_t bytes;
     unsigned count;
     int64_t sender;
-    assert_false(plat_has_variable(ZCB_LINK_VARIABLE));
+    assert_false(zcbi_plat_has_variable(ZCB_LINK_VARIABLE));
     assert_int_equal(zcb_agent_width(program->agent), 99);
-    assert_ok(
-        plat_link_receive(program->link, &hello, sizeof(hello), &bytes, NULL, 0, &count, &sender));
+    assert_ok(zcbi_plat_link_receive(program->link, &hello, sizeof(hello), &bytes, NULL, 0, &count,
+                                     &sender));
     assert_int_equal(bytes, sizeof(hello));
     assert_int_equal(hello.type, LINK_HELLO);
-    assert_int_equal(hello.pid, plat_getpid());
-    assert_int_equal(sender, plat_getpid());
+    assert_int_equal(hello.pid, zcbi_plat_getpid());
+    assert_int_equal(sender, zcbi_plat_getpid());
     assert_string_equal(hello.engine_version, "7.5.0");
 }
 
@@ -114,7 +114,7 @@ static void a_process_that_no_program_started_finds_nothing(void **state)
             setenv(ZCB_LINK_VARIABLE, values[i], 1);
         assert_int_equal(zcb_agent_open("7.5.0", &agent, &why), ZCB_ERR_NOT_FOUND);
         assert_true(why.text[0] != 0);
-        assert_false(plat_has_variable(ZCB_LINK_VARIABLE));
+        assert_false(zcbi_plat_has_variable(ZCB_LINK_VARIABLE));
     }
     assert_int_equal(zcb_agent_open(NULL, &agent, &why), ZCB_ERR_INVALID);
     zcb_agent_free(NULL);
@@ -124,7 +124,7 @@ static void assert_not_opened(plat_handle link, zcb_error expected)
 {
     zcb_agent *agent;
     assert_int_equal(zcb_agent_open("7.5.0", &agent, NULL), expected);
-    plat_close(link);
+    zcbi_plat_close(link);
 }
 
 static void a_senseless_welcome_is_refused(void **state)
@@ -137,21 +137,21 @@ static void a_senseless_welcome_is_refused(void **state)
         .magic = LINK_MAGIC, .version = PROTOCOL_VERSION + 1, .type = LINK_WELCOME};
 
     plat_handle link = inherit_link();
-    assert_ok(plat_link_send(link, &record, sizeof(record), NULL, 0));
+    assert_ok(zcbi_plat_link_send(link, &record, sizeof(record), NULL, 0));
     assert_not_opened(link, ZCB_ERR_VERSION);
 
     link = inherit_link();
     record.magic++;
-    assert_ok(plat_link_send(link, &record, sizeof(record), channel->region->bells, 1));
+    assert_ok(zcbi_plat_link_send(link, &record, sizeof(record), channel->region->bells, 1));
     assert_not_opened(link, ZCB_ERR_PROTOCOL);
 
     link = inherit_link();
-    assert_ok(plat_link_send(link, "short", 5, NULL, 0));
+    assert_ok(zcbi_plat_link_send(link, "short", 5, NULL, 0));
     assert_not_opened(link, ZCB_ERR_PROTOCOL);
 
     link = inherit_link();
     char longer[PLAT_LINK_BYTES] = {0};
-    assert_ok(plat_link_send(link, longer, sizeof(longer), NULL, 0));
+    assert_ok(zcbi_plat_link_send(link, longer, sizeof(longer), NULL, 0));
     assert_not_opened(link, ZCB_ERR_PROTOCOL);
 
     link = inherit_link();
@@ -181,7 +181,7 @@ static void a_program_that_hangs_up_is_gone(void **state)
 {
     (void)state;
     plat_handle link = inherit_link();
-    plat_close(link);
+    zcbi_plat_close(link);
     assert_not_opened(PLAT_NO_HANDLE, ZCB_ERR_PEER_GONE);
 }
 
@@ -230,9 +230,9 @@ static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **sta
     size_t written = 0;
     zcb_command command;
     atomic_store(&program->commands->tx.control->wish, ZCB_WISH_COPY); /* it shows as it comes */
-    assert_ok(tx_begin(program->commands, &message, NULL));
-    assert_ok(tx_write(program->commands, half, MIB / 2, &written, NULL));
-    tx_abort(program->commands);
+    assert_ok(zcbi_tx_begin(program->commands, &message, NULL));
+    assert_ok(zcbi_tx_write(program->commands, half, MIB / 2, &written, NULL));
+    zcbi_tx_abort(program->commands);
     message = (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 2, .bytes = sizeof(wire)};
     send_command(program, message, &wire);
     zcb_wait wait = patience();
@@ -291,8 +291,8 @@ static void a_close_in_the_middle_of_a_command_ends_the_session_in_good_order(vo
     char *some = calloc(1, MIB);
     size_t written = 0;
     pthread_t thread = start_thread(next_here, program);
-    assert_ok(tx_begin(program->commands, &message, NULL)); /* when it waits there */
-    assert_ok(tx_write(program->commands, some, MIB, &written, NULL));
+    assert_ok(zcbi_tx_begin(program->commands, &message, NULL)); /* when it waits there */
+    assert_ok(zcbi_tx_write(program->commands, some, MIB, &written, NULL));
     zcb_channel_close(program->commands);
     void *error;
     pthread_join(thread, &error);
@@ -343,9 +343,9 @@ static _Atomic uint32_t *asleep(struct program *program)
 static bool is_rung(plat_handle bell)
 {
     unsigned which;
-    if (plat_wait(&bell, 1, 0, &which))
+    if (zcbi_plat_wait(&bell, 1, 0, &which))
         return false;
-    plat_event_clear(bell);
+    zcbi_plat_event_clear(bell);
     return true;
 }
 
@@ -412,8 +412,9 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
     atomic_store(asleep(program), SLEEP_STANDBY);
     complete(program, true);
     pthread_t engine = start_thread(next_here, program);
-    assert_ok(plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which)); /* it is about to sleep */
-    plat_event_clear(bell);
+    assert_ok(
+        zcbi_plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which)); /* it is about to sleep */
+    zcbi_plat_event_clear(bell);
     send_command(program, message, &wire);
     pthread_join(engine, &error);
     assert_int_equal(*(zcb_error *)error, ZCB_OK);
@@ -472,7 +473,7 @@ static void who_stands_by_is_woken_when_there_is_no_room_for_more(void **state)
     atomic_store(asleep(program), SLEEP_STANDBY);
     pthread_t engine = start_thread(complete_thousands, program);
     await_asleep(&zcb_agent_commands(program->agent)->tx.control->producer_asleep);
-    zcb_error rung = plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which);
+    zcb_error rung = zcbi_plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which);
     zcb_channel_close(program->commands);
     pthread_join(engine, &error);
     assert_int_equal(*(zcb_error *)error, ZCB_ERR_PEER_CLOSED);
@@ -651,9 +652,9 @@ static void what_was_written_to_the_console_is_read_once(void **state)
     plat_handle file;
     char text[8];
     size_t bytes = 99;
-    assert_ok(plat_file_create(&file));
+    assert_ok(zcbi_plat_file_create(&file));
     plat_handle kept = put_as_errors(file);
-    size_t written = write_file(plat_standard(2), "0123456789", 10);
+    size_t written = write_file(zcbi_plat_standard(2), "0123456789", 10);
     zcb_error first = zcb_agent_console(program->agent, 2, text, 8, &bytes);
     size_t first_bytes = bytes;
     bool right = memcmp(text, "01234567", 8) == 0;
@@ -661,7 +662,7 @@ static void what_was_written_to_the_console_is_read_once(void **state)
     size_t second_bytes = bytes;
     zcb_error third = zcb_agent_console(program->agent, 2, text, 8, &bytes);
     put_errors_back(kept);
-    plat_close(file);
+    zcbi_plat_close(file);
     assert_int_equal(written, 10);
     assert_ok(first);
     assert_int_equal(first_bytes, 8);

@@ -548,7 +548,7 @@ static void returning_a_block_that_is_held_but_not_out_ends_the_channel(void **s
 {
     struct pair *pair = *state;
     zcb_block *block = allocate(pair->a, 100, 1), *none;
-    rx_give_back(pair->b, block->block);
+    zcbi_rx_give_back(pair->b, block->block);
     assert_int_equal(send(pair->a, 1, zcb_block_data(block), 100), ZCB_ERR_PROTOCOL);
     assert_int_equal(allocate_at_once(pair->a, 1, &none), ZCB_ERR_PROTOCOL);
     fill(zcb_block_data(block), 100, 2); /* the memory is still ours */
@@ -562,7 +562,7 @@ static void returning_a_sent_block_twice_ends_the_channel(void **state)
     assert_ok(send(pair->a, 1, zcb_block_data(block), 100));
     uint32_t number = block->block;
     assert_true(copies(pair->b, 1, 100));
-    rx_give_back(pair->b, number);
+    zcbi_rx_give_back(pair->b, number);
     assert_int_equal(allocate_at_once(pair->a, 1, &none), ZCB_ERR_PROTOCOL);
     zcb_block_free(block);
 }

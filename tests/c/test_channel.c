@@ -165,9 +165,9 @@ static void await_in_line(struct turn *turn)
 {
     bool waits = false;
     while (!waits) {
-        plat_mutex_lock(&turn->lock);
+        zcbi_plat_mutex_lock(&turn->lock);
         waits = turn->first && atomic_load(&turn->first->asleep);
-        plat_mutex_unlock(&turn->lock);
+        zcbi_plat_mutex_unlock(&turn->lock);
         sched_yield();
     }
 }
@@ -556,10 +556,10 @@ static void send_a_part(struct pair *pair, uint64_t id, const unsigned char *pay
 {
     zcb_message message = message_of(id, FRAME);
     size_t written = 0;
-    rx_expect(pair->b, ZCB_WISH_LEASE);
-    assert_ok(turn_take(&pair->a->tx.turn, NULL));
-    assert_ok(tx_begin(pair->a, &message, NULL));
-    assert_ok(tx_write(pair->a, payload, part, &written, NULL));
+    zcbi_rx_expect(pair->b, ZCB_WISH_LEASE);
+    assert_ok(zcbi_turn_take(&pair->a->tx.turn, NULL));
+    assert_ok(zcbi_tx_begin(pair->a, &message, NULL));
+    assert_ok(zcbi_tx_write(pair->a, payload, part, &written, NULL));
 }
 
 static void dropping_a_whole_message_that_still_arrives_tells_the_sender(void **state)
@@ -573,10 +573,10 @@ static void dropping_a_whole_message_that_still_arrives_tells_the_sender(void **
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
         assert_ok(zcb_receive_read(pair->b, some, i == 0 ? 0 : sizeof(some), NULL, NULL));
         zcb_receive_drop(pair->b);
-        zcb_error error = tx_write(pair->a, payload + FRAME / 2, FRAME / 2, &written, NULL);
+        zcb_error error = zcbi_tx_write(pair->a, payload + FRAME / 2, FRAME / 2, &written, NULL);
         assert_int_equal(error, ZCB_ERR_REFUSED);
-        tx_abort(pair->a);
-        turn_give(&pair->a->tx.turn);
+        zcbi_tx_abort(pair->a);
+        zcbi_turn_give(&pair->a->tx.turn);
         assert_empty(pair->b); /* which gives the block back */
         assert_works(pair);
     }
@@ -593,9 +593,9 @@ static void a_dropped_message_whose_sender_is_done_is_discarded(void **state)
     send_a_part(pair, 1, payload, FRAME - 1);
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
     /* The sender does not look any more between these two. */
-    assert_ok(tx_write(pair->a, payload + FRAME - 1, 1, &written, NULL));
+    assert_ok(zcbi_tx_write(pair->a, payload + FRAME - 1, 1, &written, NULL));
     zcb_receive_drop(pair->b);
-    turn_give(&pair->a->tx.turn);
+    zcbi_turn_give(&pair->a->tx.turn);
     assert_works(pair);
     assert_ok(send_filled(pair->a, 2, 0, NULL));
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
@@ -703,8 +703,8 @@ static void a_whole_message_that_is_given_up_half_way_is_aborted(void **state)
     for (int held = 0; held < 2; held++) {
         send_a_part(pair, 1, payload, FRAME / 2);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
-        tx_abort(pair->a);
-        turn_give(&pair->a->tx.turn);
+        zcbi_tx_abort(pair->a);
+        zcbi_turn_give(&pair->a->tx.turn);
         zcb_error error = held ? zcb_receive_lease(pair->b, &lease, &wait)
                                : zcb_receive_read(pair->b, payload, FRAME, NULL, &wait);
         assert_int_equal(error, ZCB_ERR_ABORTED);
@@ -727,8 +727,8 @@ static void a_read_that_times_out_and_drops_leaves_the_channel_working(void **st
     zcb_receive_drop(pair->b);
     assert_int_equal(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, &at_once),
                      ZCB_ERR_TIMEOUT);
-    tx_abort(pair->a);
-    turn_give(&pair->a->tx.turn);
+    zcbi_tx_abort(pair->a);
+    zcbi_turn_give(&pair->a->tx.turn);
     assert_empty(pair->b);
     assert_works(pair);
     free(payload);
@@ -740,7 +740,7 @@ static void an_abort_needs_no_memory(void **state)
     plat_memory *memory = &pair->a->region->memory;
     plat_handle handle = memory->handle, no_file;
     unsigned char *payload = calloc(1, FRAME);
-    assert_ok(plat_event_create(&no_file));
+    assert_ok(zcbi_plat_event_create(&no_file));
     /* On both sides of the place where the next page of the ring is missing. */
     for (uint64_t i = 0; i < 140; i++) {
         zcb_message message;
@@ -750,14 +750,14 @@ static void an_abort_needs_no_memory(void **state)
         }
         send_a_part(pair, i, payload, FRAME / 2);
         memory->handle = no_file;
-        tx_abort(pair->a);
+        zcbi_tx_abort(pair->a);
         memory->handle = handle;
-        turn_give(&pair->a->tx.turn);
+        zcbi_turn_give(&pair->a->tx.turn);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
         assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, NULL), ZCB_ERR_ABORTED);
         zcb_receive_drop(pair->b);
     }
-    plat_close(no_file);
+    zcbi_plat_close(no_file);
     free(payload);
     assert_works(pair);
 }
@@ -773,12 +773,12 @@ static void a_full_ring_leaves_room_for_the_end_of_a_message(void **state)
         send_a_part(pair, 1, payload, FRAME / 2);
         for (unsigned i = 0; i < RING_ENTRIES + 10;
              i++) /* each shows by itself, while the ring has room */
-            assert_ok(tx_write(pair->a, payload, 1, &written, NULL));
+            assert_ok(zcbi_tx_write(pair->a, payload, 1, &written, NULL));
         if (ended)
-            assert_ok(tx_write(pair->a, payload, FRAME / 2 - written, &written, NULL));
+            assert_ok(zcbi_tx_write(pair->a, payload, FRAME / 2 - written, &written, NULL));
         else
-            tx_abort(pair->a);
-        turn_give(&pair->a->tx.turn);
+            zcbi_tx_abort(pair->a);
+        zcbi_turn_give(&pair->a->tx.turn);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, &wait));
         assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, &wait),
                          ended ? ZCB_OK : ZCB_ERR_ABORTED);
@@ -874,8 +874,8 @@ static void a_receiver_half_way_learns_of_the_close(void **state)
     zcb_receive_drop(pair->b);
     assert_int_equal(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL),
                      ZCB_ERR_PEER_CLOSED);
-    tx_abort(pair->a);
-    turn_give(&pair->a->tx.turn);
+    zcbi_tx_abort(pair->a);
+    zcbi_turn_give(&pair->a->tx.turn);
     free(payload);
 }
 
@@ -1163,7 +1163,8 @@ static void a_wait_in_line_ends_when_the_watched_channel_has_a_message(void **st
 {
     (void)state;
     struct two two = make_two(FRAME);
-    assert_ok(turn_take(&two.used.a->tx.turn, NULL)); /* by another thread, which waits for room */
+    assert_ok(
+        zcbi_turn_take(&two.used.a->tx.turn, NULL)); /* by another thread, which waits for room */
     two.call.channel = two.used.a;
     two.call.id = 1;
     two.call.bytes = 10;
@@ -1172,7 +1173,7 @@ static void a_wait_in_line_ends_when_the_watched_channel_has_a_message(void **st
     assert_ok(send_filled(two.watched.a, 2, 10, NULL));
     join_thread(sender);
     assert_int_equal(two.call.error, ZCB_ERR_WATCHED);
-    turn_give(&two.used.a->tx.turn);
+    zcbi_turn_give(&two.used.a->tx.turn);
     assert_received(two.watched.b, 2, 10);
     assert_works(&two.used);
     free_two(&two);
@@ -1534,8 +1535,8 @@ static void counts_say_what_is_there_to_be_received(void **state)
     assert_counts(pair->b, 2, 2);
     send_a_part(pair, 3, payload, FRAME / 2);
     assert_counts(pair->b, 2, 2);
-    tx_abort(pair->a);
-    turn_give(&pair->a->tx.turn);
+    zcbi_tx_abort(pair->a);
+    zcbi_turn_give(&pair->a->tx.turn);
     assert_counts(pair->b, 2, 2); /* a message that was given up is none */
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
     assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, NULL), ZCB_ERR_ABORTED);

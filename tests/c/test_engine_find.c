@@ -51,7 +51,7 @@ static void make_root(void)
 {
     wchar_t secret[WINDOWS_SECRET_CHARACTERS];
     char folder[256];
-    assert_int_equal(windows_secret(secret), ZCB_OK);
+    assert_int_equal(zcbi_windows_secret(secret), ZCB_OK);
     GetTempPathA(sizeof(folder), folder);
     snprintf(root, sizeof(root), "%szcb-engine-%ls", folder, secret);
     make_folder(root);

@@ -39,8 +39,8 @@ static void detail_is_written_where_it_is_wanted(void **state)
 {
     (void)state;
     zcb_detail why;
-    error_detail(NULL, "%d", 1);
-    error_detail(&why, "%s: %d", "code", 7);
+    zcbi_error_detail(NULL, "%d", 1);
+    zcbi_error_detail(&why, "%s: %d", "code", 7);
     assert_string_equal(why.text, "code: 7");
 }
 
@@ -54,7 +54,7 @@ static size_t length_of_cut(size_t lead, const char *character)
     for (size_t at = lead; at + width < sizeof(text); at += width)
         memcpy(text + at, character, width);
     text[sizeof(text) - 1] = '\0';
-    error_detail(&why, "%s", text);
+    zcbi_error_detail(&why, "%s", text);
     return strlen(why.text);
 }
 

@@ -22,9 +22,9 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    assert_ok(geometry_init(&f->geometry, FRAME, WINDOW));
-    assert_ok(plat_memory_create((size_t)f->geometry.region_bytes, &f->memory));
-    assert_ok(frame_init(&f->frame, &f->geometry, &f->memory, f->geometry.data_at[0]));
+    assert_ok(zcbi_geometry_init(&f->geometry, FRAME, WINDOW));
+    assert_ok(zcbi_plat_memory_create((size_t)f->geometry.region_bytes, &f->memory));
+    assert_ok(zcbi_frame_init(&f->frame, &f->geometry, &f->memory, f->geometry.data_at[0]));
     memset(f->model.owner, 0xff, sizeof(f->model.owner));
     *state = f;
     return 0;
@@ -33,9 +33,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    frame_destroy(&f->frame);
-    plat_memory_release_handle(&f->memory);
-    plat_memory_unmap(&f->memory);
+    zcbi_frame_destroy(&f->frame);
+    zcbi_plat_memory_release_handle(&f->memory);
+    zcbi_plat_memory_unmap(&f->memory);
     free(f);
     return 0;
 }
@@ -56,11 +56,11 @@ static bool allocate(struct fixture *f, uint64_t bytes, uint32_t *block)
 {
     uint64_t grains = (bytes + GRAIN - 1) / GRAIN;
     uint64_t gap = lowest_gap(&f->model, grains);
-    bool got = frame_allocate(&f->frame, bytes, block);
+    bool got = zcbi_frame_allocate(&f->frame, bytes, block);
     assert_int_equal(got, gap < GRAINS);
     if (!got)
         return false;
-    assert_int_equal(frame_offset(&f->frame, *block), gap * GRAIN);
+    assert_int_equal(zcbi_frame_offset(&f->frame, *block), gap * GRAIN);
     for (uint64_t i = gap; i < gap + grains; i++)
         f->model.owner[i] = *block;
     return true;
@@ -68,8 +68,8 @@ static bool allocate(struct fixture *f, uint64_t bytes, uint32_t *block)
 
 static void give_back(struct fixture *f, uint32_t block)
 {
-    assert_ok(frame_give_back(&f->frame, block));
-    assert_int_equal(frame_give_back(&f->frame, block), ZCB_ERR_PROTOCOL);
+    assert_ok(zcbi_frame_give_back(&f->frame, block));
+    assert_int_equal(zcbi_frame_give_back(&f->frame, block), ZCB_ERR_PROTOCOL);
     for (uint64_t i = 0; i < GRAINS; i++)
         if (f->model.owner[i] == block)
             f->model.owner[i] = NOBODY;
@@ -96,7 +96,7 @@ static void random_use_agrees_with_the_model(void **state)
     while (count > 0)
         give_back(f, out[--count]);
     uint32_t all;
-    assert_true(frame_allocate(&f->frame, FRAME, &all));
+    assert_true(zcbi_frame_allocate(&f->frame, FRAME, &all));
 }
 
 static void blocks_that_are_given_back_join(void **state)
@@ -107,11 +107,11 @@ static void blocks_that_are_given_back_join(void **state)
         assert_true(allocate(f, FRAME / 8, &blocks[i]));
     const int order[] = {1, 3, 5, 7, 6, 0, 2, 4};
     for (int i = 0; i < 8; i++) {
-        assert_false(frame_allocate(&f->frame, FRAME, &whole));
+        assert_false(zcbi_frame_allocate(&f->frame, FRAME, &whole));
         give_back(f, blocks[order[i]]);
     }
-    assert_true(frame_allocate(&f->frame, FRAME, &whole));
-    assert_false(frame_allocate(&f->frame, 1, &blocks[0]));
+    assert_true(zcbi_frame_allocate(&f->frame, FRAME, &whole));
+    assert_false(zcbi_frame_allocate(&f->frame, 1, &blocks[0]));
 }
 
 static void ids_run_out_before_the_memory_and_come_back(void **state)
@@ -120,10 +120,10 @@ static void ids_run_out_before_the_memory_and_come_back(void **state)
     uint32_t most = BLOCKS - f->geometry.pieces;
     uint32_t block = 0, last = 0;
     for (uint32_t i = 0; i < most; i++)
-        assert_true(frame_allocate(&f->frame, 1, &last));
-    assert_false(frame_allocate(&f->frame, 1, &block));
-    assert_ok(frame_give_back(&f->frame, last));
-    assert_true(frame_allocate(&f->frame, 1, &block));
+        assert_true(zcbi_frame_allocate(&f->frame, 1, &last));
+    assert_false(zcbi_frame_allocate(&f->frame, 1, &block));
+    assert_ok(zcbi_frame_give_back(&f->frame, last));
+    assert_true(zcbi_frame_allocate(&f->frame, 1, &block));
     assert_int_equal(block, last);
 }
 
@@ -131,8 +131,8 @@ static void more_than_the_frame_is_not_allocated(void **state)
 {
     struct fixture *f = *state;
     uint32_t block;
-    assert_false(frame_allocate(&f->frame, FRAME + 1, &block));
-    assert_false(frame_allocate(&f->frame, UINT64_MAX, &block));
+    assert_false(zcbi_frame_allocate(&f->frame, FRAME + 1, &block));
+    assert_false(zcbi_frame_allocate(&f->frame, UINT64_MAX, &block));
 }
 
 static void pieces_are_the_window_and_the_warm_one_comes_first(void **state)
@@ -140,16 +140,16 @@ static void pieces_are_the_window_and_the_warm_one_comes_first(void **state)
     struct fixture *f = *state;
     uint32_t pieces[BLOCKS], again;
     for (uint32_t i = 0; i < f->geometry.pieces; i++) {
-        assert_true(frame_take_piece(&f->frame, &pieces[i]));
-        uint64_t offset = frame_offset(&f->frame, pieces[i]);
+        assert_true(zcbi_frame_take_piece(&f->frame, &pieces[i]));
+        uint64_t offset = zcbi_frame_offset(&f->frame, pieces[i]);
         assert_true(offset >= FRAME && offset + f->geometry.piece_bytes <= FRAME + WINDOW);
         for (uint32_t k = 0; k < i; k++)
-            assert_int_not_equal(offset, frame_offset(&f->frame, pieces[k]));
+            assert_int_not_equal(offset, zcbi_frame_offset(&f->frame, pieces[k]));
     }
-    assert_false(frame_take_piece(&f->frame, &again));
-    assert_ok(frame_give_back(&f->frame, pieces[0]));
-    assert_ok(frame_give_back(&f->frame, pieces[1]));
-    assert_true(frame_take_piece(&f->frame, &again));
+    assert_false(zcbi_frame_take_piece(&f->frame, &again));
+    assert_ok(zcbi_frame_give_back(&f->frame, pieces[0]));
+    assert_ok(zcbi_frame_give_back(&f->frame, pieces[1]));
+    assert_true(zcbi_frame_take_piece(&f->frame, &again));
     assert_int_equal(again, pieces[1]);
 }
 
@@ -158,16 +158,16 @@ static void what_is_not_out_cannot_be_given_back(void **state)
     struct fixture *f = *state;
     const uint32_t nonsense[] = {0, 1, f->geometry.pieces, BLOCKS - 1, BLOCKS, NO_BLOCK, INT32_MAX};
     for (size_t i = 0; i < sizeof(nonsense) / sizeof(*nonsense); i++)
-        assert_int_equal(frame_give_back(&f->frame, nonsense[i]), ZCB_ERR_PROTOCOL);
+        assert_int_equal(zcbi_frame_give_back(&f->frame, nonsense[i]), ZCB_ERR_PROTOCOL);
 }
 
 static void committed_memory_keeps_its_contents(void **state)
 {
     struct fixture *f = *state;
     unsigned char *data = f->memory.base + f->frame.data_at;
-    assert_ok(frame_commit(&f->frame, COMMIT_BYTES - 1, 2));
+    assert_ok(zcbi_frame_commit(&f->frame, COMMIT_BYTES - 1, 2));
     fill(data, 2 * COMMIT_BYTES, 3);
-    assert_ok(frame_commit(&f->frame, 0, FRAME + WINDOW));
+    assert_ok(zcbi_frame_commit(&f->frame, 0, FRAME + WINDOW));
     assert_true(is_filled(data, 2 * COMMIT_BYTES, 3));
     memset(data, 1, FRAME + WINDOW);
 }
@@ -176,9 +176,9 @@ static void memory_that_cannot_be_had_is_asked_for_again(void **state)
 {
     struct fixture *f = *state;
     plat_memory kept = take_memory_away(&f->memory);
-    assert_int_not_equal(frame_commit(&f->frame, 0, 1), ZCB_OK);
+    assert_int_not_equal(zcbi_frame_commit(&f->frame, 0, 1), ZCB_OK);
     give_memory_back(&f->memory, kept);
-    assert_ok(frame_commit(&f->frame, 0, 1));
+    assert_ok(zcbi_frame_commit(&f->frame, 0, 1));
 }
 
 int main(void)

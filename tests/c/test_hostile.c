@@ -28,7 +28,7 @@ static struct pair make_pair(void)
     zcb_channel_options options = {.frame_bytes = FRAME, .window_bytes = WINDOW};
     assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
     size_t ring_at = (size_t)pair.a->region->geometry.ring_at[1];
-    assert_ok(plat_memory_commit(&pair.a->region->memory, ring_at, RING_BYTES));
+    assert_ok(zcbi_plat_memory_commit(&pair.a->region->memory, ring_at, RING_BYTES));
     return pair;
 }
 
@@ -352,7 +352,7 @@ static void a_sender_times_out_when_the_window_is_never_given_back(void **state)
 {
     (void)state;
     struct pair pair = make_pair();
-    rx_expect(pair.b, ZCB_WISH_COPY);
+    zcbi_rx_expect(pair.b, ZCB_WISH_COPY);
     assert_ok(send_bytes(&pair, WINDOW));
     atomic_store(&pair.b->rx.control->tail, pair.a->tx.head); /* taken, and kept */
     assert_int_equal(send_bytes(&pair, WINDOW), ZCB_ERR_TIMEOUT);
@@ -367,11 +367,11 @@ static void a_bell_that_was_made_to_block_is_cleared_without_waiting(void **stat
     struct pair pair = make_pair();
     plat_handle bell = pair.a->rx.data_bell;
     assert_int_equal(fcntl((int)bell, F_SETFL, 0), 0);
-    plat_event_clear(bell); /* nothing is in it */
-    plat_event_set(bell);
-    plat_event_clear(bell);
+    zcbi_plat_event_clear(bell); /* nothing is in it */
+    zcbi_plat_event_set(bell);
+    zcbi_plat_event_clear(bell);
     unsigned ready;
-    assert_int_equal(plat_wait(&bell, 1, 0, &ready), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcbi_plat_wait(&bell, 1, 0, &ready), ZCB_ERR_TIMEOUT);
     free_pair(&pair);
 }
 
@@ -574,7 +574,7 @@ static void returning_what_is_not_out_ends_the_channel(void **state)
     for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {
         struct pair pair = make_pair();
         assert_ok(send_bytes(&pair, 1)); /* block `pieces` is out */
-        rx_give_back(pair.b, blocks[i]);
+        zcbi_rx_give_back(pair.b, blocks[i]);
         assert_int_equal(send_bytes(&pair, 1), ZCB_ERR_PROTOCOL);
         assert_failed(&pair);
         free_pair(&pair);
@@ -587,8 +587,8 @@ static void returning_a_block_twice_ends_the_channel(void **state)
     struct pair pair = make_pair();
     uint32_t pieces = pair.a->region->geometry.pieces;
     assert_ok(send_bytes(&pair, 1));
-    rx_give_back(pair.b, pieces);
-    rx_give_back(pair.b, pieces);
+    zcbi_rx_give_back(pair.b, pieces);
+    zcbi_rx_give_back(pair.b, pieces);
     assert_int_equal(send_bytes(&pair, 1), ZCB_ERR_PROTOCOL);
     assert_failed(&pair);
     free_pair(&pair);
@@ -601,7 +601,7 @@ static void a_senseless_count_of_returns_ends_the_channel(void **state)
     for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
         struct pair pair = make_pair();
         assert_ok(send_bytes(&pair, 1));
-        rx_give_back(pair.b, pair.a->region->geometry.pieces);
+        zcbi_rx_give_back(pair.b, pair.a->region->geometry.pieces);
         assert_ok(send_bytes(&pair, 1));
         atomic_store(&pair.b->rx.control->returned, counts[i]);
         assert_int_equal(send_bytes(&pair, 1), ZCB_ERR_PROTOCOL);
@@ -617,12 +617,12 @@ static void a_block_that_is_returned_while_it_is_written_hurts_only_the_peer(voi
     zcb_message message = {.kind = 1, .bytes = FRAME};
     unsigned char *payload = calloc(1, FRAME);
     size_t written = 0;
-    rx_expect(pair.b, ZCB_WISH_LEASE);
-    assert_ok(tx_begin(pair.a, &message, NULL));
-    assert_ok(tx_write(pair.a, payload, FRAME / 2, &written, NULL));
-    rx_give_back(pair.b, pair.a->tx.now.block);
-    assert_ok(tx_write(pair.a, payload, FRAME / 2, &written, NULL));
-    tx_abort(pair.a);
+    zcbi_rx_expect(pair.b, ZCB_WISH_LEASE);
+    assert_ok(zcbi_tx_begin(pair.a, &message, NULL));
+    assert_ok(zcbi_tx_write(pair.a, payload, FRAME / 2, &written, NULL));
+    zcbi_rx_give_back(pair.b, pair.a->tx.now.block);
+    assert_ok(zcbi_tx_write(pair.a, payload, FRAME / 2, &written, NULL));
+    zcbi_tx_abort(pair.a);
     free(payload);
     free_pair(&pair);
 }
@@ -637,7 +637,7 @@ static zcb_error join_with_bell(const struct region *region, plat_handle memory,
     for (int i = 0; i < BELLS; i++)
         bells[i] = copy_of(i == 0 ? bell : region->bells[i]);
     zcb_error error =
-        channel_join(memory, bells, frame_bytes, window_bytes, PLAT_NO_HANDLE, &joined);
+        zcbi_channel_join(memory, bells, frame_bytes, window_bytes, PLAT_NO_HANDLE, &joined);
     if (!error)
         zcb_channel_free(joined);
     return error;
@@ -659,7 +659,7 @@ static void open_others(plat_handle others[OTHERS])
     others[0] = (plat_handle)CreateMutexW(NULL, FALSE, NULL);
     others[1] = (plat_handle)CreateSemaphoreW(NULL, 1, 1, NULL);
     others[2] = (plat_handle)OpenProcess(SYNCHRONIZE, FALSE, GetCurrentProcessId());
-    assert_ok(plat_file_create(&others[3]));
+    assert_ok(zcbi_plat_file_create(&others[3]));
 }
 
 #else
@@ -669,8 +669,8 @@ static void open_others(plat_handle others[OTHERS])
     int ends[2];
     plat_handle b;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    assert_ok(plat_link_pair(&others[0], &b));
-    plat_close(b);
+    assert_ok(zcbi_plat_link_pair(&others[0], &b));
+    zcbi_plat_close(b);
     others[1] = ends[0];
     others[2] = ends[1];
     others[3] = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -692,7 +692,7 @@ static void joining_refuses_bells_that_are_none(void **state)
             ZCB_ERR_PROTOCOL);
     assert_int_equal(open_descriptors(), before);
     for (int i = 1; i <= OTHERS; i++)
-        plat_close(wrong[i]);
+        zcbi_plat_close(wrong[i]);
     free_pair(&pair);
 }
 
@@ -702,14 +702,14 @@ static void joining_refuses_bells_that_are_none(void **state)
 static plat_handle make_unsafe_memory(size_t bytes)
 {
     plat_handle file;
-    assert_ok(plat_file_create(&file));
+    assert_ok(zcbi_plat_file_create(&file));
     HANDLE grown = ReOpenFile(windows_handle(file), FILE_READ_DATA | FILE_WRITE_DATA,
                               FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, 0);
     assert_ptr_not_equal(grown, INVALID_HANDLE_VALUE);
     HANDLE section = CreateFileMappingW(grown, NULL, PAGE_READWRITE, 0, (DWORD)bytes, NULL);
     assert_non_null(section);
     CloseHandle(grown);
-    plat_close(file);
+    zcbi_plat_close(file);
     return (plat_handle)section;
 }
 

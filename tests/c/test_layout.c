@@ -4,7 +4,7 @@
 static void assert_sound(uint64_t frame_bytes, uint64_t window_bytes)
 {
     struct geometry g;
-    assert_ok(geometry_init(&g, frame_bytes, window_bytes));
+    assert_ok(zcbi_geometry_init(&g, frame_bytes, window_bytes));
     assert_true(g.frame_bytes >= frame_bytes && g.frame_bytes - frame_bytes < COMMIT_BYTES);
     assert_true(g.window_bytes >= window_bytes && g.window_bytes - window_bytes < COMMIT_BYTES);
     assert_int_equal(g.frame_bytes % COMMIT_BYTES, 0);
@@ -47,19 +47,19 @@ static void sizes_out_of_the_public_bounds_are_refused(void **state)
     (void)state;
     struct geometry g;
     const uint64_t frame = ZCB_MIN_FRAME_BYTES, window = ZCB_MIN_WINDOW_BYTES;
-    assert_int_equal(geometry_init(&g, frame - 1, window), ZCB_ERR_INVALID);
-    assert_int_equal(geometry_init(&g, ZCB_MAX_FRAME_BYTES + 1, window), ZCB_ERR_INVALID);
-    assert_int_equal(geometry_init(&g, frame, window - 1), ZCB_ERR_INVALID);
-    assert_int_equal(geometry_init(&g, frame, ZCB_MAX_WINDOW_BYTES + 1), ZCB_ERR_INVALID);
-    assert_int_equal(geometry_init(&g, 0, 0), ZCB_ERR_INVALID);
-    assert_int_equal(geometry_init(&g, UINT64_MAX, UINT64_MAX), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_geometry_init(&g, frame - 1, window), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_geometry_init(&g, ZCB_MAX_FRAME_BYTES + 1, window), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_geometry_init(&g, frame, window - 1), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_geometry_init(&g, frame, ZCB_MAX_WINDOW_BYTES + 1), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_geometry_init(&g, 0, 0), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_geometry_init(&g, UINT64_MAX, UINT64_MAX), ZCB_ERR_INVALID);
 }
 
 static void a_window_has_several_pieces_for_overlap(void **state)
 {
     (void)state;
     struct geometry g;
-    assert_ok(geometry_init(&g, 64 * MIB, 4 * MIB));
+    assert_ok(zcbi_geometry_init(&g, 64 * MIB, 4 * MIB));
     assert_int_equal(g.pieces, 8);
     assert_int_equal(g.piece_bytes, 512 * KIB);
 }

@@ -41,7 +41,7 @@
 
 static int64_t soon(void)
 {
-    return plat_now_ns() + 20000 * MS;
+    return zcbi_plat_now_ns() + 20000 * MS;
 }
 
 static unsigned open_descriptors(void)
@@ -111,13 +111,13 @@ static bool one_processor_is_counted(void)
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
     CPU_SET((size_t)sched_getcpu(), &allowed);
-    return sched_setaffinity(0, sizeof(allowed), &allowed) == 0 && plat_cpu_count() == 1;
+    return sched_setaffinity(0, sizeof(allowed), &allowed) == 0 && zcbi_plat_cpu_count() == 1;
 }
 
 static void cpu_count_is_what_the_process_may_use(void **state)
 {
     (void)state;
-    assert_true(plat_cpu_count() >= 1);
+    assert_true(zcbi_plat_cpu_count() >= 1);
     assert_in_child(one_processor_is_counted);
 }
 
@@ -127,21 +127,21 @@ static void memory_cannot_be_resized_by_a_peer(void **state)
 {
     (void)state;
     plat_memory memory;
-    assert_int_equal(plat_memory_create(MIB, &memory), ZCB_OK);
+    assert_int_equal(zcbi_plat_memory_create(MIB, &memory), ZCB_OK);
     assert_int_equal(ftruncate((int)memory.handle, 4096), -1);
     assert_int_equal(errno, EPERM);
     assert_int_equal(ftruncate((int)memory.handle, (off_t)(2 * MIB)), -1);
     assert_int_equal(errno, EPERM);
     assert_int_equal(fcntl((int)memory.handle, F_GETFD), FD_CLOEXEC);
-    plat_memory_unmap(&memory);
-    plat_memory_release_handle(&memory);
+    zcbi_plat_memory_unmap(&memory);
+    zcbi_plat_memory_release_handle(&memory);
 }
 
 static void assert_not_attached(int fd, size_t bytes)
 {
     plat_memory memory = {.bytes = 99};
     assert_true(fd >= 0);
-    assert_int_equal(plat_memory_attach(fd, bytes, &memory), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcbi_plat_memory_attach(fd, bytes, &memory), ZCB_ERR_PROTOCOL);
     assert_int_equal(memory.bytes, 99);
     assert_int_equal(close(fd), 0);
 }
@@ -150,12 +150,12 @@ static void attach_refuses_what_could_fault(void **state)
 {
     (void)state;
     plat_memory memory;
-    assert_int_equal(plat_memory_create(MIB, &memory), ZCB_OK);
+    assert_int_equal(zcbi_plat_memory_create(MIB, &memory), ZCB_OK);
     assert_not_attached(dup((int)memory.handle), 2 * MIB);
     assert_not_attached(dup((int)memory.handle), MIB - 4096);
     assert_not_attached(dup((int)memory.handle), 0);
-    plat_memory_unmap(&memory);
-    plat_memory_release_handle(&memory);
+    zcbi_plat_memory_unmap(&memory);
+    zcbi_plat_memory_release_handle(&memory);
 
     int unsealed = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     assert_int_equal(ftruncate(unsealed, (off_t)MIB), 0);
@@ -180,25 +180,25 @@ static void commit_makes_the_pages_and_keeps_contents(void **state)
     (void)state;
     plat_memory memory;
     struct stat status;
-    assert_int_equal(plat_memory_create(16 * MIB, &memory), ZCB_OK);
+    assert_int_equal(zcbi_plat_memory_create(16 * MIB, &memory), ZCB_OK);
     assert_int_equal(fstat((int)memory.handle, &status), 0);
     assert_int_equal(status.st_blocks, 0);
     memory.base[5 * MIB] = 9;
-    assert_int_equal(plat_memory_commit(&memory, 4 * MIB, 5 * MIB), ZCB_OK);
-    assert_int_equal(plat_memory_commit(&memory, 4 * MIB, 5 * MIB), ZCB_OK);
-    plat_memory_populate(&memory, 4 * MIB, 5 * MIB);
+    assert_int_equal(zcbi_plat_memory_commit(&memory, 4 * MIB, 5 * MIB), ZCB_OK);
+    assert_int_equal(zcbi_plat_memory_commit(&memory, 4 * MIB, 5 * MIB), ZCB_OK);
+    zcbi_plat_memory_populate(&memory, 4 * MIB, 5 * MIB);
     assert_int_equal(memory.base[5 * MIB], 9);
     assert_int_equal(fstat((int)memory.handle, &status), 0);
     assert_true((size_t)status.st_blocks * 512 >= 5 * MIB);
-    plat_memory_unmap(&memory);
-    plat_memory_release_handle(&memory);
+    zcbi_plat_memory_unmap(&memory);
+    zcbi_plat_memory_release_handle(&memory);
 }
 
 static bool full_memory_is_reported(void)
 {
     plat_memory memory;
-    return plat_memory_create(MIB, &memory) == ZCB_OK && refuse_call(SYS_fallocate, ENOSPC) &&
-           plat_memory_commit(&memory, 0, MIB) == ZCB_ERR_NO_MEMORY;
+    return zcbi_plat_memory_create(MIB, &memory) == ZCB_OK && refuse_call(SYS_fallocate, ENOSPC) &&
+           zcbi_plat_memory_commit(&memory, 0, MIB) == ZCB_ERR_NO_MEMORY;
 }
 
 static void commit_reports_that_memory_is_full(void **state)
@@ -211,9 +211,9 @@ static bool commits_without_fallocate(void)
 {
     plat_memory memory;
     struct stat status;
-    return plat_memory_create(4 * MIB, &memory) == ZCB_OK &&
+    return zcbi_plat_memory_create(4 * MIB, &memory) == ZCB_OK &&
            refuse_call(SYS_fallocate, EOPNOTSUPP) &&
-           plat_memory_commit(&memory, MIB, 3 * MIB) == ZCB_OK &&
+           zcbi_plat_memory_commit(&memory, MIB, 3 * MIB) == ZCB_OK &&
            fstat((int)memory.handle, &status) == 0 && (size_t)status.st_blocks * 512 >= 3 * MIB;
 }
 
@@ -227,13 +227,13 @@ static void commit_gets_on_under_a_storm_of_signals(void **state)
 {
     (void)state;
     plat_memory memory;
-    assert_int_equal(plat_memory_create(128 * MIB, &memory), ZCB_OK);
+    assert_int_equal(zcbi_plat_memory_create(128 * MIB, &memory), ZCB_OK);
     start_timer(1000);
-    zcb_error error = plat_memory_commit(&memory, 0, 128 * MIB);
+    zcb_error error = zcbi_plat_memory_commit(&memory, 0, 128 * MIB);
     stop_timer();
     assert_int_equal(error, ZCB_OK);
-    plat_memory_unmap(&memory);
-    plat_memory_release_handle(&memory);
+    zcbi_plat_memory_unmap(&memory);
+    zcbi_plat_memory_release_handle(&memory);
 }
 
 /* True when some mapping within [start, start + bytes) is advised to be huge. */
@@ -265,9 +265,9 @@ static void huge_pages_are_advised_for_large_memory_only(void **state)
     int protection = PROT_READ | PROT_WRITE;
     unsigned char *memory = mmap(NULL, 8 * MIB, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(memory, MAP_FAILED);
-    plat_advise_huge(memory + 100, 4 * MIB - 1);
+    zcbi_plat_advise_huge(memory + 100, 4 * MIB - 1);
     assert_false(is_advised_huge(memory, 8 * MIB));
-    plat_advise_huge(memory + 100, 8 * MIB - 200);
+    zcbi_plat_advise_huge(memory + 100, 8 * MIB - 200);
     assert_true(is_advised_huge(
         memory, 8 * MIB)); /* all of it: an allocator's header in front costs nothing */
     munmap(memory, 8 * MIB);
@@ -280,19 +280,19 @@ static void event_stays_set_until_it_is_cleared(void **state)
     (void)state;
     plat_handle event;
     unsigned ready = 9;
-    assert_int_equal(plat_event_create(&event), ZCB_OK);
-    plat_event_clear(event);
-    assert_int_equal(plat_wait(&event, 1, 0, &ready), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcbi_plat_event_create(&event), ZCB_OK);
+    zcbi_plat_event_clear(event);
+    assert_int_equal(zcbi_plat_wait(&event, 1, 0, &ready), ZCB_ERR_TIMEOUT);
     assert_int_equal(ready, 9);
-    plat_event_set(event);
-    plat_event_set(event);
-    assert_int_equal(plat_wait(&event, 1, 0, &ready), ZCB_OK);
-    assert_int_equal(plat_wait(&event, 1, 0, &ready), ZCB_OK);
+    zcbi_plat_event_set(event);
+    zcbi_plat_event_set(event);
+    assert_int_equal(zcbi_plat_wait(&event, 1, 0, &ready), ZCB_OK);
+    assert_int_equal(zcbi_plat_wait(&event, 1, 0, &ready), ZCB_OK);
     assert_int_equal(ready, 0);
-    plat_event_clear(event);
-    assert_int_equal(plat_wait(&event, 1, 0, &ready), ZCB_ERR_TIMEOUT);
+    zcbi_plat_event_clear(event);
+    assert_int_equal(zcbi_plat_wait(&event, 1, 0, &ready), ZCB_ERR_TIMEOUT);
     assert_int_equal(fcntl((int)event, F_GETFD), FD_CLOEXEC);
-    plat_close(event);
+    zcbi_plat_close(event);
 }
 
 static void setting_a_full_event_does_not_block(void **state)
@@ -301,11 +301,11 @@ static void setting_a_full_event_does_not_block(void **state)
     plat_handle event;
     unsigned ready;
     uint64_t full = UINT64_MAX - 1;
-    assert_int_equal(plat_event_create(&event), ZCB_OK);
+    assert_int_equal(zcbi_plat_event_create(&event), ZCB_OK);
     assert_int_equal(write((int)event, &full, sizeof(full)), sizeof(full));
-    plat_event_set(event);
-    assert_int_equal(plat_wait(&event, 1, 0, &ready), ZCB_OK);
-    plat_close(event);
+    zcbi_plat_event_set(event);
+    assert_int_equal(zcbi_plat_wait(&event, 1, 0, &ready), ZCB_OK);
+    zcbi_plat_close(event);
 }
 
 static void wait_is_ended_by_a_signal(void **state)
@@ -313,7 +313,7 @@ static void wait_is_ended_by_a_signal(void **state)
     (void)state;
     unsigned ready;
     start_timer(20000);
-    zcb_error error = plat_wait(NULL, 0, ZCB_NEVER, &ready);
+    zcb_error error = zcbi_plat_wait(NULL, 0, ZCB_NEVER, &ready);
     stop_timer();
     assert_int_equal(error, ZCB_ERR_INTERRUPTED);
 }
@@ -323,8 +323,8 @@ static void wait_refuses_handles_that_are_not_open(void **state)
     (void)state;
     plat_handle closed = fcntl(0, F_DUPFD_CLOEXEC, 100);
     unsigned ready;
-    plat_close(closed);
-    assert_int_equal(plat_wait(&closed, 1, ZCB_NEVER, &ready), ZCB_ERR_SYSTEM);
+    zcbi_plat_close(closed);
+    assert_int_equal(zcbi_plat_wait(&closed, 1, ZCB_NEVER, &ready), ZCB_ERR_SYSTEM);
 }
 
 /* ---- links ---- */
@@ -336,24 +336,24 @@ typedef struct link_pair {
 static link_pair make_links(void)
 {
     link_pair pair;
-    assert_int_equal(plat_link_pair(&pair.a, &pair.b), ZCB_OK);
+    assert_int_equal(zcbi_plat_link_pair(&pair.a, &pair.b), ZCB_OK);
     return pair;
 }
 
 static void close_links(link_pair *pair)
 {
-    plat_close(pair->a);
-    plat_close(pair->b);
+    zcbi_plat_close(pair->a);
+    zcbi_plat_close(pair->b);
 }
 
 /* Receives into room enough and gives the handles back at once. */
 static zcb_error receive(plat_handle link, char *record, size_t *bytes, unsigned *count)
 {
     plat_handle handles[PLAT_LINK_HANDLES];
-    zcb_error error = plat_link_receive(link, record, PLAT_LINK_BYTES, bytes, handles,
-                                        PLAT_LINK_HANDLES, count, NULL);
+    zcb_error error = zcbi_plat_link_receive(link, record, PLAT_LINK_BYTES, bytes, handles,
+                                             PLAT_LINK_HANDLES, count, NULL);
     for (unsigned i = 0; error == ZCB_OK && i < *count; i++)
-        plat_close(handles[i]);
+        zcbi_plat_close(handles[i]);
     return error;
 }
 
@@ -368,19 +368,19 @@ static void link_carries_handles_that_programs_do_not_inherit(void **state)
     unsigned count;
     unsigned ready;
     for (int i = 0; i < PLAT_LINK_HANDLES; i++)
-        assert_int_equal(plat_event_create(&sent[i]), ZCB_OK);
-    assert_int_equal(plat_link_send(pair.a, "x", 1, sent, PLAT_LINK_HANDLES), ZCB_OK);
-    assert_int_equal(plat_link_receive(pair.b, record, sizeof(record), &bytes, received,
-                                       PLAT_LINK_HANDLES, &count, NULL),
+        assert_int_equal(zcbi_plat_event_create(&sent[i]), ZCB_OK);
+    assert_int_equal(zcbi_plat_link_send(pair.a, "x", 1, sent, PLAT_LINK_HANDLES), ZCB_OK);
+    assert_int_equal(zcbi_plat_link_receive(pair.b, record, sizeof(record), &bytes, received,
+                                            PLAT_LINK_HANDLES, &count, NULL),
                      ZCB_OK);
     assert_int_equal(count, PLAT_LINK_HANDLES);
     for (int i = 0; i < PLAT_LINK_HANDLES; i++) {
         assert_int_equal(fcntl((int)received[i], F_GETFD), FD_CLOEXEC);
-        assert_int_equal(plat_wait(&sent[i], 1, 0, &ready), ZCB_ERR_TIMEOUT);
-        plat_event_set(received[i]);
-        assert_int_equal(plat_wait(&sent[i], 1, 0, &ready), ZCB_OK);
-        plat_close(received[i]);
-        plat_close(sent[i]);
+        assert_int_equal(zcbi_plat_wait(&sent[i], 1, 0, &ready), ZCB_ERR_TIMEOUT);
+        zcbi_plat_event_set(received[i]);
+        assert_int_equal(zcbi_plat_wait(&sent[i], 1, 0, &ready), ZCB_OK);
+        zcbi_plat_close(received[i]);
+        zcbi_plat_close(sent[i]);
     }
     close_links(&pair);
 }
@@ -397,13 +397,13 @@ static void link_tells_who_sent_a_record(void **state)
     int64_t maker = 0;
     pid_t pid = fork();
     if (pid == 0)
-        _exit(plat_link_send(pair.a, "x", 1, NULL, 0) == ZCB_OK ? 0 : 1);
-    assert_int_equal(plat_wait(&pair.b, 1, soon(), &ready), ZCB_OK);
+        _exit(zcbi_plat_link_send(pair.a, "x", 1, NULL, 0) == ZCB_OK ? 0 : 1);
+    assert_int_equal(zcbi_plat_wait(&pair.b, 1, soon(), &ready), ZCB_OK);
     assert_int_equal(
-        plat_link_receive(pair.b, record, sizeof(record), &bytes, NULL, 0, &count, &sender),
+        zcbi_plat_link_receive(pair.b, record, sizeof(record), &bytes, NULL, 0, &count, &sender),
         ZCB_OK);
     assert_int_equal(sender, pid);
-    assert_int_equal(plat_link_peer_pid(pair.b, &maker), ZCB_OK);
+    assert_int_equal(zcbi_plat_link_peer_pid(pair.b, &maker), ZCB_OK);
     assert_int_equal(maker, getpid());
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     close_links(&pair);
@@ -469,7 +469,7 @@ static bool lack_of_descriptors_is_told(void)
     char record[PLAT_LINK_BYTES];
     size_t bytes;
     unsigned count;
-    if (plat_link_pair(&a, &b) != ZCB_OK || plat_link_send(a, "x", 1, sent, 3) != ZCB_OK)
+    if (zcbi_plat_link_pair(&a, &b) != ZCB_OK || zcbi_plat_link_send(a, "x", 1, sent, 3) != ZCB_OK)
         return false;
     int lowest_free = dup(0);
     close(lowest_free);
@@ -488,7 +488,8 @@ static bool is_inherited(const char *value)
 {
     plat_handle link;
     setenv(ZCB_LINK_VARIABLE, value, 1);
-    return plat_link_inherited(&link) != ZCB_ERR_NOT_FOUND || getenv(ZCB_LINK_VARIABLE) != NULL;
+    return zcbi_plat_link_inherited(&link) != ZCB_ERR_NOT_FOUND ||
+           getenv(ZCB_LINK_VARIABLE) != NULL;
 }
 
 static void what_is_no_link_is_not_taken_for_one(void **state)
@@ -498,7 +499,7 @@ static void what_is_no_link_is_not_taken_for_one(void **state)
     int stream[2];
     char number[16];
     unsetenv(ZCB_LINK_VARIABLE);
-    assert_int_equal(plat_link_inherited(&link), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcbi_plat_link_inherited(&link), ZCB_ERR_NOT_FOUND);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream), 0);
     snprintf(number, sizeof(number), "%d", stream[0]);
     const char *const wrong[] = {"",  "x",   "-1", " 3", "3x", "1000", "99999999999999999999",
@@ -517,19 +518,19 @@ static void file_appends_and_is_read_anywhere(void **state)
     plat_handle file;
     char text[16];
     size_t bytes;
-    assert_int_equal(plat_file_create(&file), ZCB_OK);
-    assert_int_equal(plat_file_read(file, 0, text, sizeof(text), &bytes), ZCB_OK);
+    assert_int_equal(zcbi_plat_file_create(&file), ZCB_OK);
+    assert_int_equal(zcbi_plat_file_read(file, 0, text, sizeof(text), &bytes), ZCB_OK);
     assert_int_equal(bytes, 0);
     assert_int_equal(write((int)file, "one", 3), 3);
     assert_int_equal(lseek((int)file, 0, SEEK_SET), 0);
     assert_int_equal(write((int)file, "two", 3), 3);
-    assert_int_equal(plat_file_read(file, 2, text, sizeof(text), &bytes), ZCB_OK);
+    assert_int_equal(zcbi_plat_file_read(file, 2, text, sizeof(text), &bytes), ZCB_OK);
     assert_int_equal(bytes, 4);
     assert_memory_equal(text, "etwo", 4);
-    assert_int_equal(plat_file_read(file, 100, text, sizeof(text), &bytes), ZCB_OK);
+    assert_int_equal(zcbi_plat_file_read(file, 100, text, sizeof(text), &bytes), ZCB_OK);
     assert_int_equal(bytes, 0);
     assert_int_equal(fcntl((int)file, F_GETFD), FD_CLOEXEC);
-    plat_close(file);
+    zcbi_plat_close(file);
 }
 
 static void file_forgets_memory_but_no_offset(void **state)
@@ -542,18 +543,18 @@ static void file_forgets_memory_but_no_offset(void **state)
     char last;
     assert_non_null(text);
     memset(text, 'x', MIB);
-    assert_int_equal(plat_file_create(&file), ZCB_OK);
+    assert_int_equal(zcbi_plat_file_create(&file), ZCB_OK);
     assert_int_equal(write((int)file, text, MIB), MIB);
-    plat_file_forget(file, 0);
-    plat_file_forget(file, MIB - 1);
+    zcbi_plat_file_forget(file, 0);
+    zcbi_plat_file_forget(file, MIB - 1);
     assert_int_equal(fstat((int)file, &status), 0);
     assert_int_equal(status.st_size, MIB);
     assert_true(status.st_blocks * 512 <= 64 * 1024);
-    assert_int_equal(plat_file_read(file, MIB - 1, &last, 1, &bytes), ZCB_OK);
+    assert_int_equal(zcbi_plat_file_read(file, MIB - 1, &last, 1, &bytes), ZCB_OK);
     assert_int_equal(bytes, 1);
     assert_int_equal(last, 'x');
     free(text);
-    plat_close(file);
+    zcbi_plat_close(file);
 }
 
 /* ---- processes ---- */
@@ -570,19 +571,20 @@ static zcb_error start(const plat_spawn *wanted, started *program, zcb_detail *w
 {
     plat_handle theirs;
     plat_spawn spawn = *wanted;
-    if (plat_link_pair(&program->link, &theirs) != ZCB_OK ||
-        plat_file_create(&program->out) != ZCB_OK || plat_file_create(&program->err) != ZCB_OK)
+    if (zcbi_plat_link_pair(&program->link, &theirs) != ZCB_OK ||
+        zcbi_plat_file_create(&program->out) != ZCB_OK ||
+        zcbi_plat_file_create(&program->err) != ZCB_OK)
         return ZCB_ERR_SYSTEM;
     spawn.link = theirs;
     spawn.out = program->out;
     spawn.err = program->err;
-    zcb_error error = plat_process_spawn(&spawn, &program->child, why);
-    plat_close(theirs);
+    zcb_error error = zcbi_plat_process_spawn(&spawn, &program->child, why);
+    zcbi_plat_close(theirs);
     if (error == ZCB_OK)
         return ZCB_OK;
-    plat_close(program->link);
-    plat_close(program->out);
-    plat_close(program->err);
+    zcbi_plat_close(program->link);
+    zcbi_plat_close(program->out);
+    zcbi_plat_close(program->err);
     return error;
 }
 
@@ -591,13 +593,13 @@ static int finish(started *program)
 {
     int exit_code;
     unsigned ready;
-    if (plat_wait(&program->child.process, 1, soon(), &ready) != ZCB_OK ||
-        !plat_process_ended(&program->child, &exit_code))
+    if (zcbi_plat_wait(&program->child.process, 1, soon(), &ready) != ZCB_OK ||
+        !zcbi_plat_process_ended(&program->child, &exit_code))
         return INT32_MIN;
-    plat_close(program->child.process);
-    plat_close(program->link);
-    plat_close(program->out);
-    plat_close(program->err);
+    zcbi_plat_close(program->child.process);
+    zcbi_plat_close(program->link);
+    zcbi_plat_close(program->out);
+    zcbi_plat_close(program->err);
     return exit_code;
 }
 
@@ -609,8 +611,8 @@ static int run(const plat_spawn *wanted, char *out, size_t out_bytes)
     unsigned ready;
     if (start(wanted, &program, NULL) != ZCB_OK)
         return INT32_MIN;
-    if (plat_wait(&program.child.process, 1, soon(), &ready) != ZCB_OK ||
-        plat_file_read(program.out, 0, out, out_bytes - 1, &bytes) != ZCB_OK)
+    if (zcbi_plat_wait(&program.child.process, 1, soon(), &ready) != ZCB_OK ||
+        zcbi_plat_file_read(program.out, 0, out, out_bytes - 1, &bytes) != ZCB_OK)
         return INT32_MIN;
     out[bytes] = '\0';
     return finish(&program);
@@ -745,18 +747,18 @@ static void link_is_inherited_and_hidden_from_the_next_program(void **state)
     const char *const arguments[] = {"link", NULL};
     assert_int_equal(start(&(plat_spawn){.path = self, .arguments = arguments}, &program, NULL),
                      ZCB_OK);
-    assert_int_equal(plat_wait(&program.link, 1, soon(), &ready), ZCB_OK);
-    assert_int_equal(
-        plat_link_receive(program.link, record, sizeof(record), &bytes, &event, 1, &count, &sender),
-        ZCB_OK);
+    assert_int_equal(zcbi_plat_wait(&program.link, 1, soon(), &ready), ZCB_OK);
+    assert_int_equal(zcbi_plat_link_receive(program.link, record, sizeof(record), &bytes, &event, 1,
+                                            &count, &sender),
+                     ZCB_OK);
     assert_int_equal(count, 1);
     assert_int_equal(sender, program.child.pid);
     char expected[64];
     snprintf(expected, sizeof(expected), "made by %d", getpid());
     assert_int_equal(bytes, strlen(expected));
     assert_memory_equal(record, expected, bytes);
-    plat_event_set(event);
-    plat_close(event);
+    zcbi_plat_event_set(event);
+    zcbi_plat_close(event);
     assert_int_equal(finish(&program), 0);
 }
 
@@ -805,8 +807,8 @@ static bool end_of_unknown_code_is_told(void)
     zcb_error error = start(&spawn, &program, NULL);
     if (error != ZCB_OK)
         return error == ZCB_ERR_SYSTEM; /* it was gone before a handle could be had */
-    return plat_wait(&program.child.process, 1, soon(), &ready) == ZCB_OK &&
-           plat_process_ended(&program.child, &exit_code) && exit_code == 255;
+    return zcbi_plat_wait(&program.child.process, 1, soon(), &ready) == ZCB_OK &&
+           zcbi_plat_process_ended(&program.child, &exit_code) && exit_code == 255;
 }
 
 static void end_is_told_even_where_children_are_not_reaped(void **state)
@@ -824,8 +826,8 @@ static void end_is_told_again(void **state)
     int exit_code = 0;
     unsigned ready;
     assert_int_equal(start(&spawn, &program, NULL), ZCB_OK);
-    assert_int_equal(plat_wait(&program.child.process, 1, soon(), &ready), ZCB_OK);
-    assert_true(plat_process_ended(&program.child, &exit_code));
+    assert_int_equal(zcbi_plat_wait(&program.child.process, 1, soon(), &ready), ZCB_OK);
+    assert_true(zcbi_plat_process_ended(&program.child, &exit_code));
     assert_int_equal(exit_code, 3);
     assert_int_equal(finish(&program), 255);
 }
@@ -841,7 +843,7 @@ static void lead_group_and_end(int go, int tell)
         for (;;)
             pause();
     if (write(tell, &below, sizeof(below)) == sizeof(below) && read(go, &byte, 1) == 1)
-        plat_end_this_process(7);
+        zcbi_plat_end_this_process(7);
     _exit(1);
 }
 
@@ -860,13 +862,13 @@ static void ending_this_process_hangs_up_on_its_group(void **state)
     if (leader == 0)
         lead_group_and_end(go[0], tell[1]);
     assert_int_equal(read(tell[0], &below, sizeof(below)), sizeof(below));
-    assert_int_equal(plat_process_open(below, &left), ZCB_OK);
+    assert_int_equal(zcbi_plat_process_open(below, &left), ZCB_OK);
     assert_int_equal(write(go[1], "x", 1), 1);
     assert_int_equal(waitpid(leader, &status, 0), leader);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 7);
-    assert_int_equal(plat_wait(&left, 1, soon(), &ready), ZCB_OK);
-    plat_close(left);
+    assert_int_equal(zcbi_plat_wait(&left, 1, soon(), &ready), ZCB_OK);
+    zcbi_plat_close(left);
     for (int i = 0; i < 2; i++) {
         close(go[i]);
         close(tell[i]);
@@ -881,14 +883,14 @@ static void programs_are_found_on_path(void **state)
     char path[256];
     char *before = strdup(getenv("PATH"));
     setenv("PATH", "/nonexistent::.:bin:/etc:/bin", 1);
-    assert_int_equal(plat_find_program("sh", path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_find_program("sh", path, sizeof(path)), ZCB_OK);
     assert_string_equal(path, "/bin/sh");
-    assert_int_equal(plat_find_program("sh", path, 7), ZCB_ERR_INVALID);
-    assert_int_equal(plat_find_program("passwd-", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
-    assert_int_equal(plat_find_program("", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
-    assert_int_equal(plat_find_program("../bin/sh", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcbi_plat_find_program("sh", path, 7), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_plat_find_program("passwd-", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcbi_plat_find_program("", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcbi_plat_find_program("../bin/sh", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
     unsetenv("PATH");
-    assert_int_equal(plat_find_program("sh", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(zcbi_plat_find_program("sh", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
     setenv("PATH", before, 1);
     free(before);
 }
@@ -896,10 +898,10 @@ static void programs_are_found_on_path(void **state)
 static void only_files_can_be_executable(void **state)
 {
     (void)state;
-    assert_true(plat_is_executable("/bin/sh"));
-    assert_false(plat_is_executable("/bin"));
-    assert_false(plat_is_executable("/etc/passwd"));
-    assert_false(plat_is_executable("/nonexistent"));
+    assert_true(zcbi_plat_is_executable("/bin/sh"));
+    assert_false(zcbi_plat_is_executable("/bin"));
+    assert_false(zcbi_plat_is_executable("/etc/passwd"));
+    assert_false(zcbi_plat_is_executable("/nonexistent"));
 }
 
 static void folders_of_the_user_follow_the_environment(void **state)
@@ -909,18 +911,18 @@ static void folders_of_the_user_follow_the_environment(void **state)
     setenv("HOME", "/home/zcb", 1);
     setenv("XDG_DATA_HOME", "/data", 1);
     setenv("NUGET_PACKAGES", "/packages", 1);
-    assert_int_equal(plat_data_folder(path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_data_folder(path, sizeof(path)), ZCB_OK);
     assert_string_equal(path, "/data");
-    assert_int_equal(plat_nuget_folder(path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_nuget_folder(path, sizeof(path)), ZCB_OK);
     assert_string_equal(path, "/packages");
     setenv("XDG_DATA_HOME", "not/absolute", 1);
     unsetenv("NUGET_PACKAGES");
-    assert_int_equal(plat_data_folder(path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_data_folder(path, sizeof(path)), ZCB_OK);
     assert_string_equal(path, "/home/zcb/.local/share");
-    assert_int_equal(plat_nuget_folder(path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_nuget_folder(path, sizeof(path)), ZCB_OK);
     assert_string_equal(path, "/home/zcb/.nuget/packages");
     unsetenv("HOME");
-    assert_int_equal(plat_data_folder(path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_data_folder(path, sizeof(path)), ZCB_OK);
     assert_int_equal(path[0], '/');
 }
 
@@ -929,9 +931,9 @@ static void paths_are_made_absolute(void **state)
     (void)state;
     char path[256];
     assert_int_equal(chdir("/usr"), 0);
-    assert_int_equal(plat_absolute_path("/bin/sh", path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_absolute_path("/bin/sh", path, sizeof(path)), ZCB_OK);
     assert_string_equal(path, "/bin/sh");
-    assert_int_equal(plat_absolute_path("./bin/sh", path, sizeof(path)), ZCB_OK);
+    assert_int_equal(zcbi_plat_absolute_path("./bin/sh", path, sizeof(path)), ZCB_OK);
     assert_string_equal(path, "/usr/./bin/sh");
 }
 
@@ -959,15 +961,15 @@ static int use_link(void)
     int64_t maker;
     unsigned ready;
     char record[64];
-    if (plat_link_inherited(&link) != ZCB_OK || getenv(ZCB_LINK_VARIABLE) != NULL ||
+    if (zcbi_plat_link_inherited(&link) != ZCB_OK || getenv(ZCB_LINK_VARIABLE) != NULL ||
         fcntl((int)link, F_GETFD) != FD_CLOEXEC)
         return 2;
-    if (plat_link_peer_pid(link, &maker) != ZCB_OK || plat_event_create(&event) != ZCB_OK)
+    if (zcbi_plat_link_peer_pid(link, &maker) != ZCB_OK || zcbi_plat_event_create(&event) != ZCB_OK)
         return 3;
     int bytes = snprintf(record, sizeof(record), "made by %lld", (long long)maker);
-    if (plat_link_send(link, record, (size_t)bytes, &event, 1) != ZCB_OK)
+    if (zcbi_plat_link_send(link, record, (size_t)bytes, &event, 1) != ZCB_OK)
         return 4;
-    return plat_wait(&event, 1, soon(), &ready) == ZCB_OK ? 0 : 5;
+    return zcbi_plat_wait(&event, 1, soon(), &ready) == ZCB_OK ? 0 : 5;
 }
 
 static int be_started(const char *word)
@@ -998,16 +1000,16 @@ static bool grandchild_is_forked(const plat_fork_mark *mark)
     int status = 1;
     pid_t pid = fork();
     if (pid == 0)
-        _exit(plat_forked(mark) ? 0 : 1);
+        _exit(zcbi_plat_forked(mark) ? 0 : 1);
     return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static bool own_mark_is_not_forked(const plat_fork_mark *mark)
 {
     plat_fork_mark own;
-    plat_fork_mark_init(&own);
-    bool right = !plat_forked(&own) && plat_forked(mark);
-    plat_fork_mark_destroy(&own);
+    zcbi_plat_fork_mark_init(&own);
+    bool right = !zcbi_plat_forked(&own) && zcbi_plat_forked(mark);
+    zcbi_plat_fork_mark_destroy(&own);
     return right;
 }
 
@@ -1015,19 +1017,20 @@ static void fork_mark_tells_a_child_from_its_parent(void **state)
 {
     (void)state;
     plat_fork_mark mark, without;
-    plat_fork_mark_init(&mark);
-    plat_fork_mark_init(&without);
-    plat_fork_mark_destroy(&without); /* a system that cannot clear the page compares process ids */
+    zcbi_plat_fork_mark_init(&mark);
+    zcbi_plat_fork_mark_init(&without);
+    zcbi_plat_fork_mark_destroy(
+        &without); /* a system that cannot clear the page compares process ids */
     const plat_fork_mark *const marks[] = {&mark, &without};
     for (int i = 0; i < 2; i++) {
-        assert_false(plat_forked(marks[i]));
-        assert_true(child_says(plat_forked, marks[i]));
+        assert_false(zcbi_plat_forked(marks[i]));
+        assert_true(child_says(zcbi_plat_forked, marks[i]));
         assert_true(child_says(grandchild_is_forked, marks[i]));
         assert_true(child_says(own_mark_is_not_forked, marks[i]));
-        assert_false(plat_forked(marks[i]));
+        assert_false(zcbi_plat_forked(marks[i]));
     }
-    plat_fork_mark_destroy(&mark);
-    plat_fork_mark_destroy(&mark);
+    zcbi_plat_fork_mark_destroy(&mark);
+    zcbi_plat_fork_mark_destroy(&mark);
 }
 
 int main(int argc, char **argv)

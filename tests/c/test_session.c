@@ -375,10 +375,10 @@ static void a_reader_that_gives_up_hands_the_reading_over(void **state)
 static unsigned sleeping_followers(zcb_session *session)
 {
     unsigned count = 0;
-    plat_mutex_lock(&session->lock);
+    zcbi_plat_mutex_lock(&session->lock);
     for (struct follower *f = session->followers; f; f = f->next)
         count += atomic_load(&f->waiter.asleep) != 0;
-    plat_mutex_unlock(&session->lock);
+    zcbi_plat_mutex_unlock(&session->lock);
     return count;
 }
 
@@ -397,10 +397,10 @@ static void a_thread_that_was_told_for_nothing_hands_the_reading_over(void **sta
                   parks = start_thread(next_here, &parked);
         while (sleeping_followers(session) < 2)
             sched_yield();
-        plat_mutex_lock(&session->lock);
-        session_tell_standby(session); /* as when another thread takes the result first */
+        zcbi_plat_mutex_lock(&session->lock);
+        zcbi_session_tell_standby(session); /* as when another thread takes the result first */
         zcb_cancel_set(reader.wait.cancel);
-        plat_mutex_unlock(&session->lock);
+        zcbi_plat_mutex_unlock(&session->lock);
         join_thread(reads);
         assert_ok(zcb_session_stop(session, running));
         assert_done(&follower, follows, ZCB_STATUS_DONE);
@@ -699,9 +699,9 @@ static void a_deadline_of_no_concern_to_who_stands_by_is_kept_too(void **state)
     uint64_t id = submit(session, "wait", 0, 5);
     bool told_to_stop = false;
     for (zcb_wait limit = patience(); !told_to_stop && zcb_now_ns() < limit.deadline_ns;) {
-        plat_mutex_lock(&session->lock);
-        told_to_stop = pending_find(session, id)->timed_out;
-        plat_mutex_unlock(&session->lock);
+        zcbi_plat_mutex_lock(&session->lock);
+        told_to_stop = zcbi_pending_find(session, id)->timed_out;
+        zcbi_plat_mutex_unlock(&session->lock);
         sched_yield();
     }
     zcb_cancel_set(standby.wait.cancel);
@@ -954,7 +954,7 @@ static void what_came_before_the_end_is_not_lost(void **state)
     uint64_t echo = submit(session, "echo", 0, ZCB_FOREVER),
              id = submit(session, "exit 3", 0, ZCB_FOREVER);
     unsigned ready;
-    assert_ok(plat_wait(&session->process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
+    assert_ok(zcbi_plat_wait(&session->process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
     assert_ended(session, "exit code 3");
     assert_int_equal(status_of(session, echo), ZCB_STATUS_DONE);
     assert_int_equal(status_of(session, id), ZCB_STATUS_EXITED);
@@ -1098,7 +1098,7 @@ static int be_a_program(const char *text)
     printf("%lld\n", (long long)zcb_session_pid(session));
     fflush(stdout);
     unsigned ready;
-    return (int)plat_wait(NULL, 0, ZCB_NEVER, &ready);
+    return (int)zcbi_plat_wait(NULL, 0, ZCB_NEVER, &ready);
 }
 
 /* Waits until the program has written a line, which is a number. */
@@ -1108,7 +1108,7 @@ static int64_t number_in(plat_handle file)
     size_t bytes = 0;
     while (!strchr(text, '\n')) {
         sched_yield();
-        assert_ok(plat_file_read(file, 0, text, sizeof(text) - 1, &bytes));
+        assert_ok(zcbi_plat_file_read(file, 0, text, sizeof(text) - 1, &bytes));
         text[bytes] = '\0';
     }
     return atoll(text);
@@ -1122,19 +1122,19 @@ static void assert_engine_ends_with_its_program(const char *text)
     plat_child program;
     zcb_detail why;
     own_path(self);
-    assert_ok(plat_link_pair(&ours, &theirs));
-    assert_ok(plat_file_create(&out));
+    assert_ok(zcbi_plat_link_pair(&ours, &theirs));
+    assert_ok(zcbi_plat_file_create(&out));
     plat_spawn spawn = {
         .path = self, .arguments = arguments, .link = theirs, .out = out, .err = out};
-    if (plat_process_spawn(&spawn, &program, &why))
+    if (zcbi_plat_process_spawn(&spawn, &program, &why))
         fail_msg("%s", why.text);
     int64_t engine = number_in(out);
-    plat_process_kill(program.pid, program.process);
+    zcbi_plat_process_kill(program.pid, program.process);
     (void)finish_child(&program);
     await_end_of(engine);
-    plat_close(ours);
-    plat_close(theirs);
-    plat_close(out);
+    zcbi_plat_close(ours);
+    zcbi_plat_close(theirs);
+    zcbi_plat_close(out);
 }
 
 static void a_killed_program_ends_its_engine(void **state)

@@ -15,10 +15,10 @@ struct asker {
 static void *ask(void *arg)
 {
     struct asker *asker = arg;
-    asker->error = turn_take(asker->turn, &asker->wait);
+    asker->error = zcbi_turn_take(asker->turn, &asker->wait);
     if (asker->error == ZCB_OK) {
         asker->place = (*asker->order)++;
-        turn_give(asker->turn);
+        zcbi_turn_give(asker->turn);
     }
     return NULL;
 }
@@ -26,10 +26,10 @@ static void *ask(void *arg)
 static unsigned line_length(struct turn *turn)
 {
     unsigned count = 0;
-    plat_mutex_lock(&turn->lock);
+    zcbi_plat_mutex_lock(&turn->lock);
     for (const struct waiter *waiter = turn->first; waiter; waiter = waiter->next)
         count++;
-    plat_mutex_unlock(&turn->lock);
+    zcbi_plat_mutex_unlock(&turn->lock);
     return count;
 }
 
@@ -46,19 +46,19 @@ static void it_is_given_in_the_order_of_asking(void **state)
     struct turn turn;
     struct asker askers[8];
     unsigned order = 0;
-    turn_init(&turn);
-    assert_ok(turn_take(&turn, NULL));
+    zcbi_turn_init(&turn);
+    assert_ok(zcbi_turn_take(&turn, NULL));
     for (unsigned i = 0; i < 8; i++) {
         askers[i] = (struct asker){.turn = &turn, .wait = patience(), .order = &order};
         join_line(&askers[i], i + 1);
     }
-    turn_give(&turn);
+    zcbi_turn_give(&turn);
     for (unsigned i = 0; i < 8; i++) {
         join_thread(askers[i].thread);
         assert_int_equal(askers[i].error, ZCB_OK);
         assert_int_equal(askers[i].place, i);
     }
-    turn_destroy(&turn);
+    zcbi_turn_destroy(&turn);
 }
 
 static void whoever_gives_up_leaves_the_line(void **state)
@@ -68,9 +68,9 @@ static void whoever_gives_up_leaves_the_line(void **state)
     struct asker askers[3];
     unsigned order = 0;
     zcb_cancel *cancel;
-    turn_init(&turn);
+    zcbi_turn_init(&turn);
     assert_ok(zcb_cancel_create(&cancel));
-    assert_ok(turn_take(&turn, NULL));
+    assert_ok(zcbi_turn_take(&turn, NULL));
     for (unsigned i = 0; i < 3; i++) {
         askers[i] = (struct asker){.turn = &turn, .wait = patience(), .order = &order};
         askers[i].wait.cancel = i == 1 ? cancel : NULL;
@@ -81,14 +81,14 @@ static void whoever_gives_up_leaves_the_line(void **state)
     assert_int_equal(askers[1].error, ZCB_ERR_CANCELLED);
     assert_int_equal(line_length(&turn), 2);
     zcb_wait past = {0};
-    assert_int_equal(turn_take(&turn, &past), ZCB_ERR_TIMEOUT);
-    turn_give(&turn);
+    assert_int_equal(zcbi_turn_take(&turn, &past), ZCB_ERR_TIMEOUT);
+    zcbi_turn_give(&turn);
     join_thread(askers[0].thread);
     join_thread(askers[2].thread);
     assert_int_equal(askers[0].place, 0);
     assert_int_equal(askers[2].place, 1);
     zcb_cancel_free(cancel);
-    turn_destroy(&turn);
+    zcbi_turn_destroy(&turn);
 }
 
 static void its_end_sends_the_line_away_but_not_its_holder(void **state)
@@ -98,17 +98,17 @@ static void its_end_sends_the_line_away_but_not_its_holder(void **state)
     struct asker asker = {.turn = &turn, .wait = patience()};
     unsigned order = 0;
     asker.order = &order;
-    turn_init(&turn);
-    assert_ok(turn_take(&turn, NULL));
+    zcbi_turn_init(&turn);
+    assert_ok(zcbi_turn_take(&turn, NULL));
     join_line(&asker, 1);
-    turn_end(&turn);
+    zcbi_turn_end(&turn);
     join_thread(asker.thread);
     assert_int_equal(asker.error, ZCB_ERR_CLOSED);
-    assert_int_equal(turn_take(&turn, NULL), ZCB_ERR_CLOSED);
-    turn_give(&turn);
-    assert_ok(turn_take(&turn, NULL));
-    turn_give(&turn);
-    turn_destroy(&turn);
+    assert_int_equal(zcbi_turn_take(&turn, NULL), ZCB_ERR_CLOSED);
+    zcbi_turn_give(&turn);
+    assert_ok(zcbi_turn_take(&turn, NULL));
+    zcbi_turn_give(&turn);
+    zcbi_turn_destroy(&turn);
 }
 
 struct contest {
@@ -124,9 +124,9 @@ static void *contend(void *arg)
     for (int i = 0; i < 2000; i++) {
         /* Deadlines about as long as the wait: being given it and giving up meet. */
         zcb_wait wait = {.deadline_ns = contest->hurried ? zcb_now_ns() + 30000 : ZCB_NEVER};
-        if (turn_take(&contest->turn, &wait) == ZCB_OK) {
+        if (zcbi_turn_take(&contest->turn, &wait) == ZCB_OK) {
             contest->counter++;
-            turn_give(&contest->turn);
+            zcbi_turn_give(&contest->turn);
         } else {
             atomic_fetch_add(&contest->timeouts, 1);
         }
@@ -138,16 +138,16 @@ static void run_contest(bool hurried)
 {
     struct contest contest = {.hurried = hurried};
     pthread_t threads[4];
-    turn_init(&contest.turn);
+    zcbi_turn_init(&contest.turn);
     for (int i = 0; i < 4; i++)
         threads[i] = start_thread(contend, &contest);
     for (int i = 0; i < 4; i++)
         join_thread(threads[i]);
     assert_int_equal(contest.counter + atomic_load(&contest.timeouts), 8000);
     zcb_wait past = {0};
-    assert_ok(turn_take(&contest.turn, &past)); /* nobody left it taken */
-    turn_give(&contest.turn);
-    turn_destroy(&contest.turn);
+    assert_ok(zcbi_turn_take(&contest.turn, &past)); /* nobody left it taken */
+    zcbi_turn_give(&contest.turn);
+    zcbi_turn_destroy(&contest.turn);
 }
 
 static void one_thread_has_it_at_a_time(void **state)

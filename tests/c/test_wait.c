@@ -30,7 +30,7 @@ static int set_up(void **state)
 {
     struct place *place = calloc(1, sizeof(*place));
     assert_non_null(place);
-    assert_ok(plat_event_create(&place->bell));
+    assert_ok(zcbi_plat_event_create(&place->bell));
     *state = place;
     return 0;
 }
@@ -38,7 +38,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct place *place = *state;
-    plat_close(place->bell);
+    zcbi_plat_close(place->bell);
     free(place);
     return 0;
 }
@@ -46,13 +46,13 @@ static int tear_down(void **state)
 static zcb_error wait_at(struct place *place, plat_handle peer, const zcb_wait *wait)
 {
     struct source source = source_of(place);
-    return wait_any(&source, 1, peer, &place->spin, wait);
+    return zcbi_wait_any(&source, 1, peer, &place->spin, wait);
 }
 
 static bool is_rung(const struct place *place)
 {
     unsigned ready;
-    return plat_wait(&place->bell, 1, 0, &ready) == ZCB_OK;
+    return zcbi_plat_wait(&place->bell, 1, 0, &ready) == ZCB_OK;
 }
 
 static void what_is_ready_needs_no_wait(void **state)
@@ -103,7 +103,7 @@ static void nobody_is_rung_who_does_not_sleep(void **state)
 static void a_ring_without_news_is_slept_over(void **state)
 {
     struct place *place = *state;
-    plat_event_set(place->bell);
+    zcbi_plat_event_set(place->bell);
     zcb_wait wait = within_ms(5);
     assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
     assert_false(is_rung(place));
@@ -187,7 +187,7 @@ static void the_peers_end_ends_it_but_not_before_what_is_there(void **state)
     struct waiting waiting = {place, patience(), ZCB_OK, peer};
     pthread_t thread = start_thread(wait_there, &waiting);
     await_asleep(&place->asleep);
-    plat_process_kill(child.pid, child.process);
+    zcbi_plat_process_kill(child.pid, child.process);
     join_thread(thread);
     assert_int_equal(waiting.error, ZCB_ERR_PEER_GONE);
     assert_int_equal(wait_at(place, peer, &waiting.wait), ZCB_ERR_PEER_GONE);
@@ -287,14 +287,14 @@ static void a_signal_is_ignored_when_nobody_asks(void **state)
 /* Rings whoever looks, and has no news. */
 static bool rings_without_end(void *arg)
 {
-    plat_event_set(((struct place *)arg)->bell);
+    zcbi_plat_event_set(((struct place *)arg)->bell);
     return false;
 }
 
 static zcb_error wait_at_restless(struct place *place, const zcb_wait *wait)
 {
     struct source source = {rings_without_end, place, &place->asleep, place->bell};
-    return wait_any(&source, 1, PLAT_NO_HANDLE, &place->spin, wait);
+    return zcbi_wait_any(&source, 1, PLAT_NO_HANDLE, &place->spin, wait);
 }
 
 static void *wait_there_restless(void *arg)
@@ -340,7 +340,7 @@ static void nothing_is_missed_in_many_round_trips(void **state)
 {
     struct place *here = *state;
     struct place there = {0};
-    assert_ok(plat_event_create(&there.bell));
+    assert_ok(zcbi_plat_event_create(&there.bell));
     struct ball a = {here, &there}, b = {&there, here};
     pthread_t first = start_thread(play, &a), second = start_thread(play, &b);
     put(here);
@@ -349,7 +349,7 @@ static void nothing_is_missed_in_many_round_trips(void **state)
     assert_null(failed);
     pthread_join(second, &failed);
     assert_null(failed);
-    plat_close(there.bell);
+    zcbi_plat_close(there.bell);
 }
 
 static void copying_asks_for_interruption_now_and_then(void **state)
@@ -358,15 +358,15 @@ static void copying_asks_for_interruption_now_and_then(void **state)
     struct asked asked = {.answer_at = 1};
     zcb_wait wait = {.deadline_ns = ZCB_NEVER, .interrupted = ask, .arg = &asked};
     struct pace pace;
-    pace_init(&pace, &wait);
+    zcbi_pace_init(&pace, &wait);
     int64_t begin = zcb_now_ns();
     zcb_error error;
-    while ((error = pace_check(&pace)) == ZCB_OK)
+    while ((error = zcbi_pace_check(&pace)) == ZCB_OK)
         assert_int_equal(atomic_load(&asked.times), 0);
     assert_int_equal(error, ZCB_ERR_INTERRUPTED);
     assert_true(zcb_now_ns() - begin >= 10 * MS);
-    pace_init(&pace, NULL);
-    assert_ok(pace_check(&pace));
+    zcbi_pace_init(&pace, NULL);
+    assert_ok(zcbi_pace_check(&pace));
 }
 
 static void deadlines_do_not_overflow(void **state)
@@ -411,7 +411,7 @@ static void what_is_to_be_done_before_a_sleep_is_done_once_and_only_then(void **
     assert_int_equal(prepared.asleep, 0);
     wait = patience();
     wait.deadline_ns = zcb_now_ns() + 20 * MS;
-    plat_event_set(place->bell); /* it wakes for nothing, and sleeps again */
+    zcbi_plat_event_set(place->bell); /* it wakes for nothing, and sleeps again */
     assert_int_equal(wait_at(place, PLAT_NO_HANDLE, &wait), ZCB_ERR_TIMEOUT);
     assert_int_equal(prepared.times, 2);
 }

@@ -8,7 +8,7 @@
 
 static int64_t soon(void)
 {
-    return plat_now_ns() + 20000 * MS;
+    return zcbi_plat_now_ns() + 20000 * MS;
 }
 
 /* ---- sections ---- */
@@ -24,14 +24,14 @@ static void memory_is_reserved_and_committed_piece_by_piece(void **state)
 {
     (void)state;
     plat_memory memory;
-    assert_ok(plat_memory_create(16 * MIB, &memory));
+    assert_ok(zcbi_plat_memory_create(16 * MIB, &memory));
     assert_int_equal(state_of(memory.base), MEM_RESERVE);
-    assert_ok(plat_memory_commit(&memory, 8 * MIB, PLAT_PAGE_BYTES));
+    assert_ok(zcbi_plat_memory_commit(&memory, 8 * MIB, PLAT_PAGE_BYTES));
     assert_int_equal(state_of(memory.base + 8 * MIB), MEM_COMMIT);
     assert_int_equal(state_of(memory.base + 4 * MIB), MEM_RESERVE);
     assert_int_equal(state_of(memory.base + 12 * MIB), MEM_RESERVE);
-    plat_memory_release_handle(&memory);
-    plat_memory_unmap(&memory);
+    zcbi_plat_memory_release_handle(&memory);
+    zcbi_plat_memory_unmap(&memory);
 }
 
 /* ---- signals' stand-in ---- */
@@ -63,17 +63,18 @@ static void an_interrupt_event_ends_the_wait_when_the_caller_says_so(void **stat
     plat_handle bell;
     _Atomic uint32_t asleep = 0;
     struct spin spin = {0};
-    assert_ok(plat_event_create(&bell));
+    assert_ok(zcbi_plat_event_create(&bell));
     struct source source = {never, NULL, &asleep, bell};
     for (int i = 0; i < 50; i++) {
         zcb_wait wait = patience();
         wait.interrupted = reset_and_say_yes;
         wait.arg = wait.interrupt_event = event;
         pthread_t thread = start_thread(set_event, event);
-        assert_int_equal(wait_any(&source, 1, PLAT_NO_HANDLE, &spin, &wait), ZCB_ERR_INTERRUPTED);
+        assert_int_equal(zcbi_wait_any(&source, 1, PLAT_NO_HANDLE, &spin, &wait),
+                         ZCB_ERR_INTERRUPTED);
         join_thread(thread);
     }
-    plat_close(bell);
+    zcbi_plat_close(bell);
     CloseHandle(event);
 }
 
@@ -84,10 +85,10 @@ static void a_process_that_the_child_did_not_start_is_not_taken_for_the_engine(v
     (void)state;
     plat_child child = start_idle_process();
     plat_handle process;
-    assert_int_equal(plat_child_open(&child, plat_getpid(), &process), ZCB_ERR_PROTOCOL);
-    assert_ok(plat_child_open(&child, child.pid, &process));
-    plat_close(process);
-    plat_process_kill(child.pid, child.process);
+    assert_int_equal(zcbi_plat_child_open(&child, zcbi_plat_getpid(), &process), ZCB_ERR_PROTOCOL);
+    assert_ok(zcbi_plat_child_open(&child, child.pid, &process));
+    zcbi_plat_close(process);
+    zcbi_plat_process_kill(child.pid, child.process);
     (void)finish_child(&child);
 }
 
@@ -96,9 +97,9 @@ static void a_job_ends_with_the_handle_that_its_maker_has(void **state)
     (void)state;
     plat_child child = start_idle_process();
     unsigned ready;
-    plat_close(child.group);
+    zcbi_plat_close(child.group);
     child.group = PLAT_NO_HANDLE;
-    assert_ok(plat_wait(&child.process, 1, soon(), &ready));
+    assert_ok(zcbi_plat_wait(&child.process, 1, soon(), &ready));
     (void)finish_child(&child);
 }
 
@@ -106,7 +107,7 @@ static void a_crash_is_told_by_its_exception(void **state)
 {
     (void)state;
     char text[64];
-    plat_end_text((int)0xC0000005, text, sizeof(text));
+    zcbi_plat_end_text((int)0xC0000005, text, sizeof(text));
     assert_string_equal(text, "crashed with 0xC0000005");
 }
 
@@ -118,15 +119,15 @@ static zcb_error receive(plat_handle link)
     size_t bytes;
     plat_handle handles[PLAT_LINK_HANDLES];
     unsigned count;
-    return plat_link_receive(link, record, sizeof(record), &bytes, handles, PLAT_LINK_HANDLES,
-                             &count, NULL);
+    return zcbi_plat_link_receive(link, record, sizeof(record), &bytes, handles, PLAT_LINK_HANDLES,
+                                  &count, NULL);
 }
 
 static void write_by_hand(plat_handle link, const void *message, DWORD bytes)
 {
     OVERLAPPED overlapped = {.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL)};
     DWORD written;
-    HANDLE pipe = windows_link_pipe(link);
+    HANDLE pipe = zcbi_windows_link_pipe(link);
     if (!WriteFile(pipe, message, bytes, NULL, &overlapped))
         assert_int_equal(GetLastError(), ERROR_IO_PENDING);
     assert_true(GetOverlappedResult(pipe, &overlapped, &written, TRUE));
@@ -158,7 +159,7 @@ static void frames_of_nonsense_are_refused_and_the_link_goes_on(void **state)
         {{.type = RECORD, .bytes = 4, .count = PLAT_LINK_HANDLES + 1}, ""},
         {{.type = TAKEN, .bytes = 4}, ""},
     };
-    assert_ok(plat_link_pair(&a, &b));
+    assert_ok(zcbi_plat_link_pair(&a, &b));
     for (size_t i = 0; i < sizeof(frames) / sizeof(*frames); i++) {
         write_by_hand(b, &frames[i], sizeof(frames[i]));
         assert_int_equal(receive(a), ZCB_ERR_PROTOCOL);
@@ -167,19 +168,19 @@ static void frames_of_nonsense_are_refused_and_the_link_goes_on(void **state)
     assert_int_equal(receive(a), ZCB_ERR_PROTOCOL);
     write_by_hand(b, longest, 1);
     assert_int_equal(receive(a), ZCB_ERR_PROTOCOL);
-    assert_ok(plat_link_send(b, "x", 1, NULL, 0));
+    assert_ok(zcbi_plat_link_send(b, "x", 1, NULL, 0));
     assert_ok(receive(a));
-    plat_close(a);
-    plat_close(b);
+    zcbi_plat_close(a);
+    zcbi_plat_close(b);
 }
 
 static void the_second_end_cannot_name_handles_of_the_first(void **state)
 {
     (void)state;
     plat_handle a, b, event;
-    assert_ok(plat_link_pair(&a, &b));
-    assert_ok(plat_event_create(&event));
-    assert_int_equal(plat_link_send(b, "x", 1, &event, 1), ZCB_ERR_INVALID);
+    assert_ok(zcbi_plat_link_pair(&a, &b));
+    assert_ok(zcbi_plat_event_create(&event));
+    assert_int_equal(zcbi_plat_link_send(b, "x", 1, &event, 1), ZCB_ERR_INVALID);
     struct {
         struct frame_head head;
         char record[4];
@@ -188,9 +189,9 @@ static void the_second_end_cannot_name_handles_of_the_first(void **state)
     write_by_hand(b, &frame, sizeof(frame));
     assert_int_equal(receive(a), ZCB_ERR_PROTOCOL);
     assert_int_equal(open_descriptors(), before);
-    plat_close(event);
-    plat_close(a);
-    plat_close(b);
+    zcbi_plat_close(event);
+    zcbi_plat_close(a);
+    zcbi_plat_close(b);
 }
 
 static void acknowledgements_of_nothing_do_no_harm(void **state)
@@ -199,28 +200,28 @@ static void acknowledgements_of_nothing_do_no_harm(void **state)
     plat_handle a, b, event;
     unsigned ready;
     const struct frame_head taken = {.type = TAKEN};
-    assert_ok(plat_link_pair(&a, &b));
-    assert_ok(plat_event_create(&event));
+    assert_ok(zcbi_plat_link_pair(&a, &b));
+    assert_ok(zcbi_plat_event_create(&event));
     for (int i = 0; i < 100; i++)
         write_by_hand(b, &taken, sizeof(taken));
-    assert_int_equal(plat_wait(&a, 1, plat_now_ns() + MS, &ready), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcbi_plat_wait(&a, 1, zcbi_plat_now_ns() + MS, &ready), ZCB_ERR_TIMEOUT);
     unsigned before = open_descriptors();
-    assert_ok(plat_link_send(a, "x", 1, &event, 1));
+    assert_ok(zcbi_plat_link_send(a, "x", 1, &event, 1));
     write_by_hand(b, &taken, sizeof(taken)); /* before it has them */
     while (open_descriptors() > before)
-        assert_int_equal(plat_wait(&a, 1, plat_now_ns() + MS, &ready), ZCB_ERR_TIMEOUT);
-    assert_ok(plat_link_send(a, "y", 1, NULL, 0));
+        assert_int_equal(zcbi_plat_wait(&a, 1, zcbi_plat_now_ns() + MS, &ready), ZCB_ERR_TIMEOUT);
+    assert_ok(zcbi_plat_link_send(a, "y", 1, NULL, 0));
     (void)receive(b); /* what has the handle's number now, or nothing: its own fault */
     assert_ok(receive(b));
-    plat_close(event);
-    plat_close(a);
-    plat_close(b);
+    zcbi_plat_close(event);
+    zcbi_plat_close(a);
+    zcbi_plat_close(b);
 }
 
 static void *look_at_link(void *link)
 {
     unsigned ready;
-    assert_int_equal(plat_wait(link, 1, 0, &ready), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcbi_plat_wait(link, 1, 0, &ready), ZCB_ERR_TIMEOUT);
     return NULL;
 }
 
@@ -229,16 +230,16 @@ static void a_link_outlives_the_thread_that_waited_for_it(void **state)
     (void)state;
     plat_handle a, b;
     unsigned ready;
-    assert_ok(plat_link_pair(&a, &b));
+    assert_ok(zcbi_plat_link_pair(&a, &b));
     for (int i = 0; i < 5; i++) {
         join_thread(
             start_thread(look_at_link, &a)); /* the system cancels what it had begun to read */
-        assert_ok(plat_link_send(b, "x", 1, NULL, 0));
-        assert_ok(plat_wait(&a, 1, soon(), &ready));
+        assert_ok(zcbi_plat_link_send(b, "x", 1, NULL, 0));
+        assert_ok(zcbi_plat_wait(&a, 1, soon(), &ready));
         assert_ok(receive(a));
     }
-    plat_close(a);
-    plat_close(b);
+    zcbi_plat_close(a);
+    zcbi_plat_close(b);
 }
 
 static void a_links_pipe_is_its_users_alone(void **state)
@@ -247,8 +248,8 @@ static void a_links_pipe_is_its_users_alone(void **state)
     plat_handle a, b;
     PSECURITY_DESCRIPTOR descriptor;
     wchar_t *text;
-    assert_ok(plat_link_pair(&a, &b));
-    assert_int_equal(GetSecurityInfo(windows_link_pipe(a), SE_KERNEL_OBJECT,
+    assert_ok(zcbi_plat_link_pair(&a, &b));
+    assert_int_equal(GetSecurityInfo(zcbi_windows_link_pipe(a), SE_KERNEL_OBJECT,
                                      DACL_SECURITY_INFORMATION, NULL, NULL, NULL, NULL,
                                      &descriptor),
                      ERROR_SUCCESS);
@@ -262,8 +263,8 @@ static void a_links_pipe_is_its_users_alone(void **state)
     assert_null(wcsstr(text, L";AN)"));
     LocalFree(text);
     LocalFree(descriptor);
-    plat_close(a);
-    plat_close(b);
+    zcbi_plat_close(a);
+    zcbi_plat_close(b);
 }
 
 /* ---- paths, programs, environment ---- */
@@ -274,18 +275,18 @@ static void make_folder(const char *name, char path[4096])
     wchar_t temporary[MAX_PATH + 1], secret[WINDOWS_SECRET_CHARACTERS];
     char folder[1024], unique[64];
     assert_in_range(GetTempPathW(MAX_PATH + 1, temporary), 1, MAX_PATH);
-    assert_ok(windows_copy_utf8(temporary, folder, sizeof(folder)));
-    assert_ok(windows_secret(secret));
-    assert_ok(windows_copy_utf8(secret, unique, sizeof(unique)));
+    assert_ok(zcbi_windows_copy_utf8(temporary, folder, sizeof(folder)));
+    assert_ok(zcbi_windows_secret(secret));
+    assert_ok(zcbi_windows_copy_utf8(secret, unique, sizeof(unique)));
     snprintf(path, 4096, "%szcb-%s-%s", folder, unique, name);
-    wchar_t *wide = windows_path(path);
+    wchar_t *wide = zcbi_windows_path(path);
     assert_true(CreateDirectoryW(wide, NULL));
     free(wide);
 }
 
 static void copy_program(const char *from, const char *to)
 {
-    wchar_t *source = windows_path(from), *target = windows_path(to);
+    wchar_t *source = zcbi_windows_path(from), *target = zcbi_windows_path(to);
     assert_true(CopyFileW(source, target, TRUE));
     free(source);
     free(target);
@@ -293,7 +294,7 @@ static void copy_program(const char *from, const char *to)
 
 static void remove_path(const char *path)
 {
-    wchar_t *wide = windows_path(path);
+    wchar_t *wide = zcbi_windows_path(path);
     assert_true(DeleteFileW(wide) || RemoveDirectoryW(wide));
     free(wide);
 }
@@ -305,7 +306,7 @@ static void programs_start_from_folders_of_any_script(void **state)
     make_folder("\xc3\xa4 \xe6\xbc\xa2 b", folder); /* with spaces, too */
     snprintf(program, sizeof(program), "%s\\engine of mine.exe", folder);
     copy_program(fake_engine(), program);
-    assert_true(plat_is_executable(program));
+    assert_true(zcbi_plat_is_executable(program));
     zcb_session_options options = fake_options();
     options.engine = program;
     options.working_directory = folder;
@@ -328,14 +329,14 @@ static void files_are_found_beyond_260_characters(void **state)
     make_folder("long", folders[0]);
     for (int i = 1; i < 6; i++) {
         snprintf(folders[i], sizeof(folders[i]), "%.3900s\\%0*d", folders[i - 1], 60, i);
-        wchar_t *wide = windows_path(folders[i]);
+        wchar_t *wide = zcbi_windows_path(folders[i]);
         assert_true(CreateDirectoryW(wide, NULL));
         free(wide);
     }
     snprintf(file, sizeof(file), "%s\\pwsh.exe", folders[5]);
     assert_true(strlen(file) > 300);
     copy_program(fake_engine(), file);
-    assert_true(plat_is_executable(file));
+    assert_true(zcbi_plat_is_executable(file));
     remove_path(file);
     for (int i = 6; i-- > 0;)
         remove_path(folders[i]);

@@ -56,7 +56,7 @@ static void *kill_engine(void *arg)
     struct pollfd polled = {.fd = killer->process, .events = POLLIN};
     while (poll(&polled, 1, -1) != 1)
         continue;
-    killer->ended_ns = plat_now_ns();
+    killer->ended_ns = zcbi_plat_now_ns();
     close(killer->process);
     return NULL;
 }
@@ -93,7 +93,7 @@ static void kill_while_starting(uint64_t random)
     zcb_error error = zcb_session_start(&options, &session, &why, NULL);
     if (!error) /* it answered first */
         error = zcb_session_run(session, "wait", 4, 0, ZCB_FOREVER, &result, NULL);
-    int64_t ended_ns = plat_now_ns();
+    int64_t ended_ns = zcbi_plat_now_ns();
     starved = starved_ns() - starved;
     join_thread(killer.thread);
     delays_add(&calls, ended_ns - killer.ended_ns, starved);

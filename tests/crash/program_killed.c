@@ -91,11 +91,11 @@ static void kill_program(pid_t program)
 
 static void await_orphans(void)
 {
-    int64_t killed_ns = plat_now_ns(), starved = starved_ns();
+    int64_t killed_ns = zcbi_plat_now_ns(), starved = starved_ns();
     int status;
     while (waitpid(-1, &status, 0) > 0) {
         assert_true(WIFEXITED(status) || WTERMSIG(status) == SIGHUP);
-        delays_add(&ends, plat_now_ns() - killed_ns, starved_ns() - starved);
+        delays_add(&ends, zcbi_plat_now_ns() - killed_ns, starved_ns() - starved);
     }
     assert_int_equal(errno, ECHILD);
 }

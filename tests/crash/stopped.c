@@ -21,7 +21,7 @@ static struct sweep sweep;
 
 static int64_t lateness_ns(int64_t begin_ns)
 {
-    int64_t waited_ns = plat_now_ns() - begin_ns;
+    int64_t waited_ns = zcbi_plat_now_ns() - begin_ns;
     assert_true(waited_ns >= TIMEOUT_MS * MS);
     return waited_ns - TIMEOUT_MS * MS;
 }
@@ -45,23 +45,23 @@ static void timeouts_apply_while_the_engine_is_stopped(void **state)
 
     uint64_t id = submit(session, "echo after all", 0, ZCB_FOREVER);
     zcb_wait wait = within_ms(TIMEOUT_MS);
-    int64_t begin_ns = plat_now_ns();
+    int64_t begin_ns = zcbi_plat_now_ns();
     assert_int_equal(zcb_session_wait(session, id, &result, &wait), ZCB_ERR_TIMEOUT);
     delays_add(&late, lateness_ns(begin_ns), 0);
 
     wait = within_ms(TIMEOUT_MS);
-    begin_ns = plat_now_ns();
+    begin_ns = zcbi_plat_now_ns();
     assert_int_equal(zcb_session_ping(session, &wait), ZCB_ERR_TIMEOUT);
     delays_add(&late, lateness_ns(begin_ns), 0);
 
     wait = within_ms(TIMEOUT_MS);
-    begin_ns = plat_now_ns();
+    begin_ns = zcbi_plat_now_ns();
     assert_int_equal(zcb_bridge_send(bridge, ZCB_KIND_BYTES, data, sizeof(data), NULL, &wait),
                      ZCB_ERR_TIMEOUT);
     delays_add(&late, lateness_ns(begin_ns), 0);
 
     wait = within_ms(TIMEOUT_MS);
-    begin_ns = plat_now_ns();
+    begin_ns = zcbi_plat_now_ns();
     assert_int_equal(zcb_bridge_receive_begin(bridge, ZCB_WISH_COPY, &message, &wait),
                      ZCB_ERR_TIMEOUT);
     delays_add(&late, lateness_ns(begin_ns), 0);
@@ -90,10 +90,10 @@ static void a_command_that_cannot_be_stopped_ends_a_stopped_engine(void **state)
     zcb_session *session = start_session(&options);
     sweep_guard(0);
     stop_process((pid_t)zcb_session_pid(session));
-    int64_t begin_ns = plat_now_ns();
+    int64_t begin_ns = zcbi_plat_now_ns();
     assert_int_equal(status_of(session, submit(session, "echo x", 0, TIMEOUT_MS)),
                      ZCB_STATUS_TIMED_OUT);
-    assert_true(plat_now_ns() - begin_ns >= 2 * TIMEOUT_MS * MS);
+    assert_true(zcbi_plat_now_ns() - begin_ns >= 2 * TIMEOUT_MS * MS);
     assert_false(zcb_session_alive(session, NULL));
     zcb_session_free(session);
     assert_no_children();
@@ -106,9 +106,9 @@ static void a_stopped_engine_can_be_closed(void **state)
     zcb_session *session = start_session(&options);
     sweep_guard(0);
     stop_process((pid_t)zcb_session_pid(session));
-    int64_t begin_ns = plat_now_ns();
+    int64_t begin_ns = zcbi_plat_now_ns();
     zcb_session_close(session, TIMEOUT_MS);
-    assert_true(plat_now_ns() - begin_ns >= TIMEOUT_MS * MS);
+    assert_true(zcbi_plat_now_ns() - begin_ns >= TIMEOUT_MS * MS);
     zcb_session_free(session);
     assert_no_children();
 }

@@ -43,7 +43,7 @@ static uint64_t number_after(int argc, char **argv, const char *name, uint64_t o
 
 struct sweep sweep_options(int argc, char **argv, unsigned runs)
 {
-    uint64_t fresh = mix((uint64_t)plat_now_ns() ^ (uint64_t)getpid()) >> 32;
+    uint64_t fresh = mix((uint64_t)zcbi_plat_now_ns() ^ (uint64_t)getpid()) >> 32;
     struct sweep sweep = {.runs = (unsigned)number_after(argc, argv, "--runs", runs),
                           .seed = number_after(argc, argv, "--seed", fresh)};
     print_message("--runs %u --seed %llu\n", sweep.runs, (unsigned long long)sweep.seed);
@@ -115,12 +115,12 @@ int64_t random_ns(uint64_t *random, int64_t least, int64_t most)
 
 void pass_ns(int64_t ns)
 {
-    int64_t end = plat_now_ns() + ns;
+    int64_t end = zcbi_plat_now_ns() + ns;
     struct timespec most = {.tv_sec = ns / (1000 * MS), .tv_nsec = ns % (1000 * MS)};
     if (ns > SPIN_NS)
         nanosleep(&most, NULL);
-    while (plat_now_ns() < end)
-        plat_cpu_relax();
+    while (zcbi_plat_now_ns() < end)
+        zcbi_plat_cpu_relax();
 }
 
 int64_t starved_ns(void)

@@ -308,7 +308,7 @@ static void *work(void *arg)
         if (!worker->error && worker->steps != FOR_EVER)
             worker->steps--;
     }
-    worker->ended_ns = plat_now_ns();
+    worker->ended_ns = zcbi_plat_now_ns();
     worker->starved_ns = starved_ns() - starved;
     if (worker->error && !is_over(worker->error) && !worker->fault)
         worker->fault = zcb_error_name(worker->error);

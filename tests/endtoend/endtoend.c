@@ -207,15 +207,15 @@ static void assert_serves(zcb_session *session)
 static plat_handle open_process(int64_t pid)
 {
     plat_handle process = PLAT_NO_HANDLE;
-    assert_ok(plat_process_open(pid, &process));
+    assert_ok(zcbi_plat_process_open(pid, &process));
     return process;
 }
 
 static void await_end(plat_handle process)
 {
     unsigned ready;
-    assert_ok(plat_wait(&process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
-    plat_close(process);
+    assert_ok(zcbi_plat_wait(&process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
+    zcbi_plat_close(process);
 }
 
 /* ---------------------------------------------------------------- commands */

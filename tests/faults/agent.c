@@ -26,13 +26,13 @@ static bool send_record(plat_handle link, struct link_record record, const plat_
 {
     record.magic = LINK_MAGIC;
     record.version = PROTOCOL_VERSION;
-    return plat_link_send(link, &record, sizeof(record), handles, count) == ZCB_OK;
+    return zcbi_plat_link_send(link, &record, sizeof(record), handles, count) == ZCB_OK;
 }
 
 static bool hand_over(plat_handle link, uint32_t number, zcb_channel **channel)
 {
     zcb_channel_options options = {.frame_bytes = 256 * KIB, .window_bytes = 64 * KIB};
-    if (channel_open(&options, PLAT_NO_HANDLE, channel))
+    if (zcbi_channel_open(&options, PLAT_NO_HANDLE, channel))
         return false;
     const struct region *region = (*channel)->region;
     plat_handle handles[1 + BELLS] = {region->memory.handle};
@@ -151,7 +151,7 @@ void run_agent(void)
 {
     struct both both = {0};
     plat_handle inherited;
-    if (!right(plat_link_pair(&both.link, &inherited) == ZCB_OK, "a pair of links"))
+    if (!right(zcbi_plat_link_pair(&both.link, &inherited) == ZCB_OK, "a pair of links"))
         return;
     if (right(greet(&both), "the program's greeting"))
         open_agent(&both, inherited);
@@ -161,8 +161,8 @@ void run_agent(void)
     zcb_channel_free(both.commands);
     zcb_channel_free(both.urgent);
     suspend_faults();
-    plat_close(both.link);
+    zcbi_plat_close(both.link);
     if (fcntl((int)inherited, F_GETFD) != -1) /* it was not even looked at, or was no link */
-        plat_close(inherited);
+        zcbi_plat_close(inherited);
     conclude(false);
 }

@@ -194,9 +194,9 @@ static void *send_in_turn(void *arg)
 static bool stands_in_line(zcb_channel *channel)
 {
     struct turn *turn = &channel->tx.turn;
-    plat_mutex_lock(&turn->lock);
+    zcbi_plat_mutex_lock(&turn->lock);
     bool somebody = turn->first != NULL;
-    plat_mutex_unlock(&turn->lock);
+    zcbi_plat_mutex_unlock(&turn->lock);
     return somebody;
 }
 

@@ -6,16 +6,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-zcb_error plat_event_create(plat_handle *event)
+zcb_error zcbi_plat_event_create(plat_handle *event)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0)
-        return posix_error(errno);
+        return zcbi_posix_error(errno);
     *event = fd;
     return ZCB_OK;
 }
 
-void plat_event_set(plat_handle event)
+void zcbi_plat_event_set(plat_handle event)
 {
     /* EAGAIN, the one failure of a valid event, says that its counter is full: it is set. */
     uint64_t one = 1;
@@ -23,7 +23,7 @@ void plat_event_set(plat_handle event)
     (void)written;
 }
 
-void plat_event_clear(plat_handle event)
+void zcbi_plat_event_clear(plat_handle event)
 {
     /* Not by read: the other process shares the descriptor's flags, and may have made it block. */
     uint64_t counter;
@@ -34,7 +34,7 @@ void plat_event_clear(plat_handle event)
     (void)taken;
 }
 
-bool plat_is_event(plat_handle handle)
+bool zcbi_plat_is_event(plat_handle handle)
 {
     struct stat status;
     return fstat((int)handle, &status) == 0 && (status.st_mode & S_IFMT) == 0;

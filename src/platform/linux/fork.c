@@ -21,21 +21,21 @@ static _Atomic uint32_t *map_mark(void)
     return NULL;
 }
 
-void plat_fork_mark_init(plat_fork_mark *mark)
+void zcbi_plat_fork_mark_init(plat_fork_mark *mark)
 {
     *mark = (plat_fork_mark){.mark = map_mark(), .pid = getpid()};
     if (mark->mark)
         atomic_init(mark->mark, 1);
 }
 
-void plat_fork_mark_destroy(plat_fork_mark *mark)
+void zcbi_plat_fork_mark_destroy(plat_fork_mark *mark)
 {
     if (mark->mark)
         munmap(mark->mark, PLAT_PAGE_BYTES);
     mark->mark = NULL;
 }
 
-bool plat_forked(const plat_fork_mark *mark)
+bool zcbi_plat_forked(const plat_fork_mark *mark)
 {
     return mark->mark ? atomic_load_explicit(mark->mark, memory_order_relaxed) == 0
                       : mark->pid != getpid();

@@ -49,15 +49,15 @@ static bool is_within_file_limit(size_t bytes)
            bytes <= limit.rlim_cur;
 }
 
-zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
+zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
 {
     if (!is_size(bytes))
         return ZCB_ERR_INVALID;
     if (!is_within_file_limit(bytes))
-        return posix_error(EFBIG);
-    int fd = posix_memfd("zcb");
+        return zcbi_posix_error(EFBIG);
+    int fd = zcbi_posix_memfd("zcb");
     if (fd < 0)
-        return posix_error(errno);
+        return zcbi_posix_error(errno);
     int number = 0;
     /* Linux makes it readable and writable by everybody. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, (off_t)bytes) != 0 ||
@@ -68,7 +68,7 @@ zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
     if (number == 0)
         return ZCB_OK;
     close(fd);
-    return posix_error(number);
+    return zcbi_posix_error(number);
 }
 
 /* True when nobody can take pages away from a mapping of the whole file, nor add to it. */
@@ -82,7 +82,7 @@ static bool is_sealed_memory(int fd, size_t bytes)
            system.f_type == TMPFS_MAGIC;
 }
 
-zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory)
+zcb_error zcbi_plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory)
 {
     int fd = (int)handle;
     if (!is_size(bytes) || !is_sealed_memory(fd, bytes))
@@ -91,10 +91,10 @@ zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memo
     if (number == 0)
         return ZCB_OK;
     /* EPERM, EACCES: the other side sealed it against writing, or sent it read-only. */
-    return number == EPERM || number == EACCES ? ZCB_ERR_PROTOCOL : posix_error(number);
+    return number == EPERM || number == EACCES ? ZCB_ERR_PROTOCOL : zcbi_posix_error(number);
 }
 
-void plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
+void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
 {
     ssize_t written = pwrite((int)handle, &value, sizeof(value), (off_t)offset);
     (void)written;
@@ -130,10 +130,10 @@ static zcb_error commit_step(const plat_memory *memory, size_t offset, size_t by
         if (number == EFAULT)
             number = ENOMEM;
     }
-    return number == 0 ? ZCB_OK : posix_error(number);
+    return number == 0 ? ZCB_OK : zcbi_posix_error(number);
 }
 
-zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes)
+zcb_error zcbi_plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes)
 {
     if (!is_range(memory, offset, bytes))
         return ZCB_ERR_INVALID;
@@ -148,7 +148,7 @@ zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t by
     return ZCB_OK;
 }
 
-zcb_error plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes)
+zcb_error zcbi_plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes)
 {
     (void)memory;
     (void)offset;
@@ -156,19 +156,19 @@ zcb_error plat_memory_ensure(const plat_memory *memory, size_t offset, size_t by
     return ZCB_OK;
 }
 
-void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
+void zcbi_plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
 {
     if (is_range(memory, offset, bytes) && bytes > 0)
         (void)populate(memory, offset, bytes);
 }
 
-void plat_memory_release_handle(plat_memory *memory)
+void zcbi_plat_memory_release_handle(plat_memory *memory)
 {
-    plat_close(memory->handle);
+    zcbi_plat_close(memory->handle);
     memory->handle = PLAT_NO_HANDLE;
 }
 
-void plat_memory_unmap(plat_memory *memory)
+void zcbi_plat_memory_unmap(plat_memory *memory)
 {
     if (memory->base != NULL)
         munmap(memory->base, memory->bytes);
@@ -176,7 +176,7 @@ void plat_memory_unmap(plat_memory *memory)
     memory->bytes = 0;
 }
 
-void plat_advise_huge(void *memory, size_t bytes)
+void zcbi_plat_advise_huge(void *memory, size_t bytes)
 {
     if (bytes < HUGE_WORTHWHILE_BYTES)
         return;

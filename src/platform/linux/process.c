@@ -22,31 +22,31 @@
 /* What is said of a child whose exit code somebody else has taken. */
 #define EXIT_CODE_UNKNOWN 255
 
-int64_t plat_getpid(void)
+int64_t zcbi_plat_getpid(void)
 {
     return getpid();
 }
 
-int posix_pidfd(int64_t pid)
+int zcbi_posix_pidfd(int64_t pid)
 {
     return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 }
 
-zcb_error plat_process_open(int64_t pid, plat_handle *process)
+zcb_error zcbi_plat_process_open(int64_t pid, plat_handle *process)
 {
     if (pid <= 0 || pid > INT_MAX)
         return ZCB_ERR_PEER_GONE;
-    int fd = posix_pidfd(pid);
+    int fd = zcbi_posix_pidfd(pid);
     if (fd < 0) /* EINVAL: a thread's id */
-        return errno == ESRCH || errno == EINVAL ? ZCB_ERR_PEER_GONE : posix_error(errno);
+        return errno == ESRCH || errno == EINVAL ? ZCB_ERR_PEER_GONE : zcbi_posix_error(errno);
     *process = fd;
     return ZCB_OK;
 }
 
-zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *process)
+zcb_error zcbi_plat_child_open(const plat_child *child, int64_t pid, plat_handle *process)
 {
     (void)child;
-    return plat_process_open(pid, process);
+    return zcbi_plat_process_open(pid, process);
 }
 
 static bool is_signalled(plat_handle process)
@@ -55,7 +55,7 @@ static bool is_signalled(plat_handle process)
     return poll(&polled, 1, 0) == 1 && (polled.revents & POLLIN);
 }
 
-bool plat_process_ended(plat_child *child, int *exit_code)
+bool zcbi_plat_process_ended(plat_child *child, int *exit_code)
 {
     siginfo_t end = {0};
     int outcome;
@@ -75,7 +75,7 @@ bool plat_process_ended(plat_child *child, int *exit_code)
     return true;
 }
 
-void plat_end_text(int exit_code, char *text, size_t bytes)
+void zcbi_plat_end_text(int exit_code, char *text, size_t bytes)
 {
     if (exit_code < 0)
         snprintf(text, bytes, "was killed by signal %d", -exit_code);
@@ -83,19 +83,19 @@ void plat_end_text(int exit_code, char *text, size_t bytes)
         snprintf(text, bytes, "exited with code %d", exit_code);
 }
 
-void plat_process_kill(int64_t pid, plat_handle process)
+void zcbi_plat_process_kill(int64_t pid, plat_handle process)
 {
     (void)pid; /* may be another process by now; the handle cannot */
     syscall(SYS_pidfd_send_signal, (int)process, SIGKILL, NULL, 0);
 }
 
-void plat_process_hang_up_group(const plat_child *child)
+void zcbi_plat_process_hang_up_group(const plat_child *child)
 {
     if (child->pid > 1 && child->pid <= INT_MAX)
         kill((pid_t)-child->pid, SIGHUP);
 }
 
-void plat_end_this_process(int exit_code)
+void zcbi_plat_end_this_process(int exit_code)
 {
     signal(SIGHUP, SIG_IGN);
     kill(0, SIGHUP);

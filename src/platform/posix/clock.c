@@ -4,7 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int64_t plat_now_ns(void)
+int64_t zcbi_plat_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -12,7 +12,7 @@ int64_t plat_now_ns(void)
     return ns > 0 ? ns : 1;
 }
 
-unsigned plat_cpu_count(void)
+unsigned zcbi_plat_cpu_count(void)
 {
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
@@ -22,12 +22,12 @@ unsigned plat_cpu_count(void)
     return online > 0 ? (unsigned)online : 1;
 }
 
-void plat_yield(void)
+void zcbi_plat_yield(void)
 {
     sched_yield();
 }
 
-void plat_cpu_relax(void)
+void zcbi_plat_cpu_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();

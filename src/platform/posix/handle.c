@@ -8,14 +8,14 @@
 #define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 #endif
 
-void plat_close(plat_handle handle)
+void zcbi_plat_close(plat_handle handle)
 {
     /* Not repeated after EINTR: Linux has closed it by then. */
     if (handle != PLAT_NO_HANDLE)
         close((int)handle);
 }
 
-zcb_error posix_error(int number)
+zcb_error zcbi_posix_error(int number)
 {
     switch (number) {
     case ENOMEM:
@@ -32,7 +32,7 @@ zcb_error posix_error(int number)
     }
 }
 
-int posix_memfd(const char *label)
+int zcbi_posix_memfd(const char *label)
 {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     /* A system with vm.memfd_noexec=2 insists on the flag; one before Linux 6.3 does not know it. */

@@ -27,14 +27,14 @@ static int pass_credentials(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 }
 
-zcb_error plat_link_pair(plat_handle *a, plat_handle *b)
+zcb_error zcbi_plat_link_pair(plat_handle *a, plat_handle *b)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return posix_error(errno);
+        return zcbi_posix_error(errno);
     /* Both now, before anything is sent: a record sent earlier arrives without its sender. */
     if (pass_credentials(ends[0]) != 0 || pass_credentials(ends[1]) != 0) {
-        zcb_error error = posix_error(errno);
+        zcb_error error = zcbi_posix_error(errno);
         close(ends[0]);
         close(ends[1]);
         return error;
@@ -64,7 +64,7 @@ static int parse_descriptor(const char *text)
     return errno == 0 && number <= INT_MAX ? (int)number : -1;
 }
 
-zcb_error plat_link_inherited(plat_handle *link)
+zcb_error zcbi_plat_link_inherited(plat_handle *link)
 {
     const char *text = getenv(ZCB_LINK_VARIABLE);
     if (text == NULL)
@@ -74,7 +74,7 @@ zcb_error plat_link_inherited(plat_handle *link)
     if (fd < 0 || !is_link(fd))
         return ZCB_ERR_NOT_FOUND;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
-        return posix_error(errno);
+        return zcbi_posix_error(errno);
     *link = fd;
     return ZCB_OK;
 }
@@ -90,7 +90,7 @@ static zcb_error send_error(int number)
     case ENOTCONN:
         return ZCB_ERR_PEER_GONE;
     default:
-        return posix_error(number);
+        return zcbi_posix_error(number);
     }
 }
 
@@ -109,8 +109,8 @@ static void attach_handles(struct msghdr *message, union control *room, const pl
     memcpy(CMSG_DATA(header), fds, count * sizeof(int));
 }
 
-zcb_error plat_link_send(plat_handle link, const void *record, size_t bytes,
-                         const plat_handle *handles, unsigned count)
+zcb_error zcbi_plat_link_send(plat_handle link, const void *record, size_t bytes,
+                              const plat_handle *handles, unsigned count)
 {
     /* An empty record could not be told from the end of the link. */
     if (bytes == 0 || bytes > PLAT_LINK_BYTES || count > PLAT_LINK_HANDLES)
@@ -174,12 +174,12 @@ static ssize_t receive(int link, struct msghdr *message, int flags)
 static zcb_error remove_first(int link)
 {
     struct msghdr nothing = {0};
-    return receive(link, &nothing, 0) < 0 ? posix_error(errno) : ZCB_OK;
+    return receive(link, &nothing, 0) < 0 ? zcbi_posix_error(errno) : ZCB_OK;
 }
 
-zcb_error plat_link_receive(plat_handle link, void *record, size_t capacity, size_t *bytes,
-                            plat_handle *handles, unsigned handle_capacity, unsigned *count,
-                            int64_t *sender_pid)
+zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity, size_t *bytes,
+                                 plat_handle *handles, unsigned handle_capacity, unsigned *count,
+                                 int64_t *sender_pid)
 {
     union control room;
     struct iovec piece = {.iov_base = record, .iov_len = capacity};
@@ -187,7 +187,7 @@ zcb_error plat_link_receive(plat_handle link, void *record, size_t capacity, siz
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof(room)};
     ssize_t received = receive((int)link, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
     if (received < 0)
-        return errno == EAGAIN ? ZCB_ERR_TIMEOUT : posix_error(errno);
+        return errno == EAGAIN ? ZCB_ERR_TIMEOUT : zcbi_posix_error(errno);
 
     struct cargo cargo = unpack(&message);
     zcb_error error = judge(received, message.msg_flags, &cargo, handle_capacity);
@@ -209,12 +209,12 @@ zcb_error plat_link_receive(plat_handle link, void *record, size_t capacity, siz
     return ZCB_OK;
 }
 
-zcb_error plat_link_peer_pid(plat_handle link, int64_t *pid)
+zcb_error zcbi_plat_link_peer_pid(plat_handle link, int64_t *pid)
 {
     struct ucred maker;
     socklen_t bytes = sizeof(maker);
     if (getsockopt((int)link, SOL_SOCKET, SO_PEERCRED, &maker, &bytes) != 0)
-        return posix_error(errno);
+        return zcbi_posix_error(errno);
     /* 0: it lives in a pid namespace that this process cannot see. */
     if (maker.pid <= 0)
         return ZCB_ERR_SYSTEM;

@@ -31,18 +31,18 @@ static const char *folder_variable(const char *name)
     return value != NULL && value[0] == '/' ? value : NULL;
 }
 
-bool plat_is_file(const char *path)
+bool zcbi_plat_is_file(const char *path)
 {
     struct stat status;
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-bool plat_is_executable(const char *path)
+bool zcbi_plat_is_executable(const char *path)
 {
-    return plat_is_file(path) && access(path, X_OK) == 0;
+    return zcbi_plat_is_file(path) && access(path, X_OK) == 0;
 }
 
-zcb_error plat_find_program(const char *name, char *path, size_t path_bytes)
+zcb_error zcbi_plat_find_program(const char *name, char *path, size_t path_bytes)
 {
     const char *folder = getenv("PATH");
     if (folder == NULL || *name == '\0' || strchr(name, '/') != NULL)
@@ -53,7 +53,7 @@ zcb_error plat_find_program(const char *name, char *path, size_t path_bytes)
         /* An empty or relative entry means the current folder, where anybody may have put a file. */
         if (*folder == '/' &&
             print_path(found, sizeof(found), "%.*s/%s", bytes, folder, name) == 0 &&
-            plat_is_executable(found))
+            zcbi_plat_is_executable(found))
             return print_path(path, path_bytes, "%s", found);
         if (folder[bytes] == '\0')
             return ZCB_ERR_NOT_FOUND;
@@ -61,13 +61,13 @@ zcb_error plat_find_program(const char *name, char *path, size_t path_bytes)
     }
 }
 
-zcb_error plat_absolute_path(const char *given, char *path, size_t path_bytes)
+zcb_error zcbi_plat_absolute_path(const char *given, char *path, size_t path_bytes)
 {
     char current[PATH_MAX];
     if (given[0] == '/')
         return print_path(path, path_bytes, "%s", given);
     if (getcwd(current, sizeof(current)) == NULL)
-        return errno == ENOENT ? ZCB_ERR_NOT_FOUND : posix_error(errno);
+        return errno == ENOENT ? ZCB_ERR_NOT_FOUND : zcbi_posix_error(errno);
     return print_path(path, path_bytes, "%s/%s", current, given);
 }
 
@@ -85,7 +85,7 @@ static zcb_error path_at_home(const char *below, char *path, size_t path_bytes)
     return print_path(path, path_bytes, "%s/%s", user.pw_dir, below);
 }
 
-zcb_error plat_data_folder(char *path, size_t path_bytes)
+zcb_error zcbi_plat_data_folder(char *path, size_t path_bytes)
 {
     const char *folder = folder_variable("XDG_DATA_HOME");
     if (folder != NULL)
@@ -93,7 +93,7 @@ zcb_error plat_data_folder(char *path, size_t path_bytes)
     return path_at_home(".local/share", path, path_bytes);
 }
 
-zcb_error plat_nuget_folder(char *path, size_t path_bytes)
+zcb_error zcbi_plat_nuget_folder(char *path, size_t path_bytes)
 {
     const char *folder = folder_variable("NUGET_PACKAGES");
     if (folder != NULL)
@@ -101,12 +101,12 @@ zcb_error plat_nuget_folder(char *path, size_t path_bytes)
     return path_at_home(".nuget/packages", path, path_bytes);
 }
 
-bool plat_has_variable(const char *name)
+bool zcbi_plat_has_variable(const char *name)
 {
     return getenv(name) != NULL;
 }
 
-zcb_error plat_engine_place(unsigned place, char *path, size_t path_bytes)
+zcb_error zcbi_plat_engine_place(unsigned place, char *path, size_t path_bytes)
 {
     /* Each installer puts a link on PATH. */
     (void)place;
@@ -115,30 +115,30 @@ zcb_error plat_engine_place(unsigned place, char *path, size_t path_bytes)
     return ZCB_ERR_NOT_FOUND;
 }
 
-zcb_error plat_engine_of_system(char *path, size_t path_bytes)
+zcb_error zcbi_plat_engine_of_system(char *path, size_t path_bytes)
 {
     (void)path;
     (void)path_bytes;
     return ZCB_ERR_NOT_FOUND;
 }
 
-const char *const *plat_engine_arguments(void)
+const char *const *zcbi_plat_engine_arguments(void)
 {
     static const char *const none[] = {NULL};
     return none;
 }
 
-const char *plat_engine_in_package(void)
+const char *zcbi_plat_engine_in_package(void)
 {
     return "any/unix/pwsh";
 }
 
-zcb_error plat_folder_each(const char *path, plat_folder_entry *each, void *arg)
+zcb_error zcbi_plat_folder_each(const char *path, plat_folder_entry *each, void *arg)
 {
     DIR *folder = opendir(path);
     if (folder == NULL) {
         bool missing = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
-        return missing ? ZCB_ERR_NOT_FOUND : posix_error(errno);
+        return missing ? ZCB_ERR_NOT_FOUND : zcbi_posix_error(errno);
     }
     const struct dirent *entry;
     while ((entry = readdir(folder)) != NULL)
@@ -148,7 +148,7 @@ zcb_error plat_folder_each(const char *path, plat_folder_entry *each, void *arg)
     return ZCB_OK;
 }
 
-zcb_error plat_library_folder(const void *address, char *path, size_t path_bytes)
+zcb_error zcbi_plat_library_folder(const void *address, char *path, size_t path_bytes)
 {
     Dl_info library;
     char file[PATH_MAX];

@@ -9,12 +9,12 @@
 #include "platform/platform.h"
 
 /* What an errno means to the caller of a plat_ function. */
-zcb_error posix_error(int number);
+zcb_error zcbi_posix_error(int number);
 
 /* A new unnamed file in memory: read and write, close-on-exec, may be sealed. -1 with errno. */
-int posix_memfd(const char *label);
+int zcbi_posix_memfd(const char *label);
 
 /* A pidfd for a live or not yet reaped process. -1 with errno. */
-int posix_pidfd(int64_t pid);
+int zcbi_posix_pidfd(int64_t pid);
 
 #endif

@@ -234,17 +234,17 @@ static zcb_error explain(const plat_spawn *spawn, const struct report *report, z
                             : strerror(report->error);
     switch (report->step) {
     case STEP_DIRECTORY:
-        error_detail(why, "cannot enter the working directory '%s': %s", spawn->working_directory,
-                     cause);
+        zcbi_error_detail(why, "cannot enter the working directory '%s': %s",
+                          spawn->working_directory, cause);
         break;
     case STEP_EXEC:
-        error_detail(why, "cannot execute '%s': %s", spawn->path, cause);
+        zcbi_error_detail(why, "cannot execute '%s': %s", spawn->path, cause);
         break;
     case STEP_PREPARE:
-        error_detail(why, "cannot start '%s': %s", spawn->path, cause);
-        return posix_error(report->error);
+        zcbi_error_detail(why, "cannot start '%s': %s", spawn->path, cause);
+        return zcbi_posix_error(report->error);
     }
-    return is_missing(report->error) ? ZCB_ERR_NOT_FOUND : posix_error(report->error);
+    return is_missing(report->error) ? ZCB_ERR_NOT_FOUND : zcbi_posix_error(report->error);
 }
 
 /* True when the child could not become the program. What it reports is there when vfork returns. Where a
@@ -253,9 +253,9 @@ static zcb_error explain(const plat_spawn *spawn, const struct report *report, z
 static bool take_report(int reports, struct report *report)
 {
     plat_handle pipe = reports;
-    int64_t deadline_ns = plat_now_ns() + REPORT_WAIT_NS;
+    int64_t deadline_ns = zcbi_plat_now_ns() + REPORT_WAIT_NS;
     unsigned ready;
-    while (plat_wait(&pipe, 1, deadline_ns, &ready) == ZCB_ERR_INTERRUPTED)
+    while (zcbi_plat_wait(&pipe, 1, deadline_ns, &ready) == ZCB_ERR_INTERRUPTED)
         continue;
     return read(reports, report, sizeof(*report)) == (ssize_t)sizeof(*report);
 }
@@ -263,7 +263,7 @@ static bool take_report(int reports, struct report *report)
 /* The child's handle; without one the child is ended again. 0 or an errno. */
 static int adopt(pid_t pid, plat_child *child)
 {
-    int process = posix_pidfd(pid);
+    int process = zcbi_posix_pidfd(pid);
     if (process < 0) {
         int number = errno;
         kill(pid, SIGKILL);
@@ -277,7 +277,7 @@ static int adopt(pid_t pid, plat_child *child)
 static void close_sources(struct launch *launch)
 {
     for (int i = 0; i < DESCRIPTORS; i++) {
-        plat_close(launch->sources[i]);
+        zcbi_plat_close(launch->sources[i]);
         launch->sources[i] = -1;
     }
 }
@@ -297,13 +297,13 @@ static int gather_descriptors(const plat_spawn *spawn, struct launch *launch, in
         if (launch->sources[i] < 0)
             number = errno;
     }
-    plat_close(null);
+    zcbi_plat_close(null);
     close(ends[1]);
     *reports = ends[0];
     return number;
 }
 
-zcb_error plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why)
+zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why)
 {
     struct launch launch = {.path = spawn->path,
                             .directory = spawn->working_directory,
@@ -331,7 +331,7 @@ zcb_error plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_det
 
 cleanup:
     close_sources(&launch);
-    plat_close(reports);
+    zcbi_plat_close(reports);
     free(launch.arguments);
     free(launch.environment);
     return report.error == 0 ? ZCB_OK : explain(spawn, &report, why);

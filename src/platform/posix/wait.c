@@ -9,7 +9,7 @@
 /* The time left until deadline_ns. */
 static struct timespec time_left(int64_t deadline_ns)
 {
-    int64_t now = plat_now_ns();
+    int64_t now = zcbi_plat_now_ns();
     int64_t left = deadline_ns > now ? deadline_ns - now : 0;
     return (struct timespec){.tv_sec = left / NS_PER_SECOND, .tv_nsec = left % NS_PER_SECOND};
 }
@@ -28,7 +28,7 @@ static zcb_error lowest_ready(const struct pollfd *polled, unsigned count, unsig
     return ZCB_ERR_TIMEOUT;
 }
 
-void plat_signals_hold(plat_signals *held, void *event)
+void zcbi_plat_signals_hold(plat_signals *held, void *event)
 {
     (void)event;
     sigset_t all;
@@ -36,19 +36,19 @@ void plat_signals_hold(plat_signals *held, void *event)
     pthread_sigmask(SIG_BLOCK, &all, &held->before);
 }
 
-void plat_signals_release(const plat_signals *held)
+void zcbi_plat_signals_release(const plat_signals *held)
 {
     pthread_sigmask(SIG_SETMASK, &held->before, NULL);
 }
 
-zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
-                    unsigned *ready)
+zcb_error zcbi_plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                         unsigned *ready)
 {
-    return plat_wait_held(handles, count, deadline_ns, NULL, ready);
+    return zcbi_plat_wait_held(handles, count, deadline_ns, NULL, ready);
 }
 
-zcb_error plat_wait_held(const plat_handle *handles, unsigned count, int64_t deadline_ns,
-                         const plat_signals *held, unsigned *ready)
+zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                              const plat_signals *held, unsigned *ready)
 {
     if (count > PLAT_WAIT_MAX)
         return ZCB_ERR_INVALID;

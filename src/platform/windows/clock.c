@@ -2,7 +2,7 @@
 
 #define NS_PER_SECOND 1000000000
 
-int64_t plat_now_ns(void)
+int64_t zcbi_plat_now_ns(void)
 {
     LARGE_INTEGER ticks;
     LARGE_INTEGER per_second;
@@ -14,7 +14,7 @@ int64_t plat_now_ns(void)
     return ns > 0 ? ns : 1;
 }
 
-unsigned plat_cpu_count(void)
+unsigned zcbi_plat_cpu_count(void)
 {
     DWORD_PTR allowed;
     DWORD_PTR all;
@@ -28,12 +28,12 @@ unsigned plat_cpu_count(void)
     return count > 0 ? count : 1;
 }
 
-void plat_yield(void)
+void zcbi_plat_yield(void)
 {
     SwitchToThread();
 }
 
-void plat_cpu_relax(void)
+void zcbi_plat_cpu_relax(void)
 {
     YieldProcessor();
 }

@@ -2,7 +2,7 @@
 
 #include <winternl.h>
 
-zcb_error plat_event_create(plat_handle *event)
+zcb_error zcbi_plat_event_create(plat_handle *event)
 {
     HANDLE made = CreateEventW(NULL, TRUE, FALSE, NULL);
     if (made == NULL)
@@ -11,17 +11,17 @@ zcb_error plat_event_create(plat_handle *event)
     return ZCB_OK;
 }
 
-void plat_event_set(plat_handle event)
+void zcbi_plat_event_set(plat_handle event)
 {
     SetEvent(windows_handle(event));
 }
 
-void plat_event_clear(plat_handle event)
+void zcbi_plat_event_clear(plat_handle event)
 {
     ResetEvent(windows_handle(event));
 }
 
-bool plat_is_event(plat_handle handle)
+bool zcbi_plat_is_event(plat_handle handle)
 {
     static const wchar_t event[] = L"Event";
     /* PUBLIC_OBJECT_TYPE_INFORMATION: the name, and behind it its characters. */

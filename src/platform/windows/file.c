@@ -19,25 +19,25 @@ static zcb_error temporary_name(wchar_t name[NAME_CHARACTERS])
     DWORD length = GetTempPathW(MAX_PATH + 1, folder);
     if (length == 0 || length > MAX_PATH)
         return ZCB_ERR_SYSTEM;
-    zcb_error error = windows_secret(secret);
+    zcb_error error = zcbi_windows_secret(secret);
     if (error == ZCB_OK)
         swprintf(name, NAME_CHARACTERS, L"%lszcb-%ls.tmp", folder, secret);
     return error;
 }
 
-zcb_error plat_file_create(plat_handle *file)
+zcb_error zcbi_plat_file_create(plat_handle *file)
 {
     wchar_t name[NAME_CHARACTERS];
     windows_security security;
     zcb_error error = temporary_name(name);
     if (error == ZCB_OK)
-        error = windows_security_init(&security);
+        error = zcbi_windows_security_init(&security);
     if (error != ZCB_OK)
         return error;
     HANDLE made = CreateFileW(name, ACCESS, SHARE, &security.attributes, CREATE_NEW,
                               FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, NULL);
     error = made != INVALID_HANDLE_VALUE ? ZCB_OK : windows_last_error();
-    windows_security_destroy(&security);
+    zcbi_windows_security_destroy(&security);
     if (error != ZCB_OK)
         return error;
     DWORD used;
@@ -46,8 +46,8 @@ zcb_error plat_file_create(plat_handle *file)
     return ZCB_OK;
 }
 
-zcb_error plat_file_read(plat_handle file, uint64_t offset, void *buffer, size_t capacity,
-                         size_t *bytes)
+zcb_error zcbi_plat_file_read(plat_handle file, uint64_t offset, void *buffer, size_t capacity,
+                              size_t *bytes)
 {
     if (offset > INT64_MAX)
         return ZCB_ERR_INVALID;
@@ -61,7 +61,7 @@ zcb_error plat_file_read(plat_handle file, uint64_t offset, void *buffer, size_t
     return ZCB_OK;
 }
 
-void plat_file_forget(plat_handle file, uint64_t offset)
+void zcbi_plat_file_forget(plat_handle file, uint64_t offset)
 {
     if (offset > INT64_MAX)
         return;
@@ -75,7 +75,7 @@ void plat_file_forget(plat_handle file, uint64_t offset)
     CloseHandle(writer);
 }
 
-plat_handle plat_standard(int stream)
+plat_handle zcbi_plat_standard(int stream)
 {
     return (plat_handle)GetStdHandle(stream == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE);
 }

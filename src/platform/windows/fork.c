@@ -1,17 +1,17 @@
 /* No process is a copy of another one here. */
 #include "windows.h"
 
-void plat_fork_mark_init(plat_fork_mark *mark)
+void zcbi_plat_fork_mark_init(plat_fork_mark *mark)
 {
-    *mark = (plat_fork_mark){.pid = plat_getpid()};
+    *mark = (plat_fork_mark){.pid = zcbi_plat_getpid()};
 }
 
-void plat_fork_mark_destroy(plat_fork_mark *mark)
+void zcbi_plat_fork_mark_destroy(plat_fork_mark *mark)
 {
     (void)mark;
 }
 
-bool plat_forked(const plat_fork_mark *mark)
+bool zcbi_plat_forked(const plat_fork_mark *mark)
 {
     (void)mark;
     return false;

@@ -3,17 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
-void plat_close(plat_handle handle)
+void zcbi_plat_close(plat_handle handle)
 {
     if (handle == PLAT_NO_HANDLE)
         return;
-    if (windows_is_link(handle))
-        windows_link_close(handle);
+    if (zcbi_windows_is_link(handle))
+        zcbi_windows_link_close(handle);
     else
         CloseHandle(windows_handle(handle));
 }
 
-zcb_error windows_error(DWORD number)
+zcb_error zcbi_windows_error(DWORD number)
 {
     switch (number) {
     case ERROR_NOT_ENOUGH_MEMORY:
@@ -33,7 +33,7 @@ zcb_error windows_error(DWORD number)
     }
 }
 
-void windows_error_text(DWORD number, char *text, size_t bytes)
+void zcbi_windows_error_text(DWORD number, char *text, size_t bytes)
 {
     wchar_t wide[512];
     DWORD length = FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, NULL,
@@ -41,6 +41,6 @@ void windows_error_text(DWORD number, char *text, size_t bytes)
     while (length > 0 && (wide[length - 1] <= L' ' || wide[length - 1] == L'.'))
         length--;
     wide[length] = L'\0';
-    if (length == 0 || windows_copy_utf8(wide, text, bytes) != ZCB_OK)
+    if (length == 0 || zcbi_windows_copy_utf8(wide, text, bytes) != ZCB_OK)
         snprintf(text, bytes, "error %lu", (unsigned long)number);
 }

@@ -57,12 +57,12 @@ static struct link *link_of(plat_handle handle)
     return (struct link *)(handle & ~LINK_TAG);
 }
 
-bool windows_is_link(plat_handle handle)
+bool zcbi_windows_is_link(plat_handle handle)
 {
     return handle != PLAT_NO_HANDLE && (handle & LINK_TAG) != 0;
 }
 
-HANDLE windows_link_pipe(plat_handle link)
+HANDLE zcbi_windows_link_pipe(plat_handle link)
 {
     return link_of(link)->pipe;
 }
@@ -103,7 +103,7 @@ static void link_free(struct link *link)
     free(link);
 }
 
-void windows_link_close(plat_handle link)
+void zcbi_windows_link_close(plat_handle link)
 {
     link_free(link_of(link));
 }
@@ -134,9 +134,9 @@ static zcb_error make_pipe(wchar_t name[NAME_CHARACTERS], HANDLE *pipe)
 {
     wchar_t secret[WINDOWS_SECRET_CHARACTERS];
     windows_security security;
-    zcb_error error = windows_secret(secret);
+    zcb_error error = zcbi_windows_secret(secret);
     if (error == ZCB_OK)
-        error = windows_security_init(&security);
+        error = zcbi_windows_security_init(&security);
     if (error != ZCB_OK)
         return error;
     swprintf(name, NAME_CHARACTERS, L"\\\\.\\pipe\\zcb-%ls", secret);
@@ -145,7 +145,7 @@ static zcb_error make_pipe(wchar_t name[NAME_CHARACTERS], HANDLE *pipe)
         PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_BYTES,
         PIPE_BYTES, 0, &security.attributes);
     error = *pipe != INVALID_HANDLE_VALUE ? ZCB_OK : windows_last_error();
-    windows_security_destroy(&security);
+    zcbi_windows_security_destroy(&security);
     return error;
 }
 
@@ -176,7 +176,7 @@ static zcb_error accept_client(HANDLE server)
     return windows_last_error();
 }
 
-zcb_error plat_link_pair(plat_handle *a, plat_handle *b)
+zcb_error zcbi_plat_link_pair(plat_handle *a, plat_handle *b)
 {
     wchar_t name[NAME_CHARACTERS];
     HANDLE server;
@@ -201,7 +201,7 @@ zcb_error plat_link_pair(plat_handle *a, plat_handle *b)
     }
     error = link_make(client, false, b);
     if (error != ZCB_OK)
-        plat_close(first);
+        zcbi_plat_close(first);
     else
         *a = first;
     return error;
@@ -230,7 +230,7 @@ static bool is_pipe_end(HANDLE handle)
            (flags & PIPE_SERVER_END) == 0;
 }
 
-zcb_error plat_link_inherited(plat_handle *link)
+zcb_error zcbi_plat_link_inherited(plat_handle *link)
 {
     char text[32];
     DWORD length = GetEnvironmentVariableA(ZCB_LINK_VARIABLE, text, sizeof(text));
@@ -269,7 +269,7 @@ static zcb_error write_frame(struct link *link, const struct frame *frame)
     DWORD number = GetLastError();
     if (number == ERROR_OPERATION_ABORTED)
         return ZCB_ERR_TIMEOUT;
-    return is_gone(number) ? ZCB_ERR_PEER_GONE : windows_error(number);
+    return is_gone(number) ? ZCB_ERR_PEER_GONE : zcbi_windows_error(number);
 }
 
 static zcb_error make_parcel(const plat_handle *handles, unsigned count, struct parcel **parcel)
@@ -319,8 +319,8 @@ static zcb_error send_parcel(struct link *link, struct frame *frame, const plat_
 
 static void look(struct link *link);
 
-zcb_error plat_link_send(plat_handle handle, const void *record, size_t bytes,
-                         const plat_handle *handles, unsigned count)
+zcb_error zcbi_plat_link_send(plat_handle handle, const void *record, size_t bytes,
+                              const plat_handle *handles, unsigned count)
 {
     struct link *link = link_of(handle);
     if (bytes == 0 || bytes > PLAT_LINK_BYTES || count > PLAT_LINK_HANDLES ||
@@ -329,7 +329,7 @@ zcb_error plat_link_send(plat_handle handle, const void *record, size_t bytes,
     struct frame frame = {.type = FRAME_RECORD,
                           .bytes = (uint32_t)bytes,
                           .count = count,
-                          .sender_pid = plat_getpid()};
+                          .sender_pid = zcbi_plat_getpid()};
     memcpy(frame.record, record, bytes);
     AcquireSRWLockExclusive(&link->lock);
     if (link->first != NULL)
@@ -405,7 +405,7 @@ static void look(struct link *link)
     }
 }
 
-HANDLE windows_link_event(plat_handle handle)
+HANDLE zcbi_windows_link_event(plat_handle handle)
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
@@ -414,7 +414,7 @@ HANDLE windows_link_event(plat_handle handle)
     return link->event;
 }
 
-bool windows_link_readable(plat_handle handle)
+bool zcbi_windows_link_readable(plat_handle handle)
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
@@ -470,7 +470,7 @@ static zcb_error take_handles(struct link *link, plat_handle *handles)
 /* The frame is done with: the maker may close its copies. */
 static void acknowledge(struct link *link)
 {
-    struct frame taken = {.type = FRAME_TAKEN, .sender_pid = plat_getpid()};
+    struct frame taken = {.type = FRAME_TAKEN, .sender_pid = zcbi_plat_getpid()};
     if (link->reading != READ_NONSENSE && link->frame.count > 0)
         (void)write_frame(link, &taken);
     begin_read(link);
@@ -498,9 +498,9 @@ static zcb_error receive(struct link *link, void *record, size_t capacity, size_
     return error;
 }
 
-zcb_error plat_link_receive(plat_handle handle, void *record, size_t capacity, size_t *bytes,
-                            plat_handle *handles, unsigned handle_capacity, unsigned *count,
-                            int64_t *sender_pid)
+zcb_error zcbi_plat_link_receive(plat_handle handle, void *record, size_t capacity, size_t *bytes,
+                                 plat_handle *handles, unsigned handle_capacity, unsigned *count,
+                                 int64_t *sender_pid)
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
@@ -513,7 +513,7 @@ zcb_error plat_link_receive(plat_handle handle, void *record, size_t capacity, s
     return error;
 }
 
-zcb_error plat_link_peer_pid(plat_handle handle, int64_t *pid)
+zcb_error zcbi_plat_link_peer_pid(plat_handle handle, int64_t *pid)
 {
     ULONG maker;
     if (!GetNamedPipeServerProcessId(link_of(handle)->pipe, &maker))

@@ -39,14 +39,14 @@ static zcb_error map(HANDLE section, size_t bytes, plat_memory *memory)
     if (base == NULL) {
         DWORD number = GetLastError();
         free((void *)known);
-        return number == ERROR_ACCESS_DENIED ? ZCB_ERR_PROTOCOL : windows_error(number);
+        return number == ERROR_ACCESS_DENIED ? ZCB_ERR_PROTOCOL : zcbi_windows_error(number);
     }
     *memory =
         (plat_memory){.handle = (plat_handle)section, .base = base, .bytes = bytes, .known = known};
     return ZCB_OK;
 }
 
-zcb_error plat_memory_create(size_t bytes, plat_memory *memory)
+zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
 {
     if (!is_size(bytes))
         return ZCB_ERR_INVALID;
@@ -72,14 +72,14 @@ static bool is_section(HANDLE section, size_t bytes)
            (information.attributes & (SEC_RESERVE | SEC_COMMIT)) != 0;
 }
 
-zcb_error plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory)
+zcb_error zcbi_plat_memory_attach(plat_handle handle, size_t bytes, plat_memory *memory)
 {
     if (!is_size(bytes) || !is_section(windows_handle(handle), bytes))
         return ZCB_ERR_PROTOCOL;
     return map(windows_handle(handle), bytes, memory);
 }
 
-void plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
+void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
 {
     size_t lead = offset % UNIT_BYTES;
     uint64_t from = offset - lead;
@@ -109,7 +109,7 @@ static bool is_known(const plat_memory *memory, size_t unit)
     return atomic_load_explicit(&memory->known[unit], memory_order_relaxed) != 0;
 }
 
-zcb_error plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes)
+zcb_error zcbi_plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes)
 {
     if (offset > memory->bytes || bytes > memory->bytes - offset)
         return ZCB_ERR_INVALID;
@@ -128,13 +128,13 @@ zcb_error plat_memory_ensure(const plat_memory *memory, size_t offset, size_t by
     return ZCB_OK;
 }
 
-zcb_error plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes)
+zcb_error zcbi_plat_memory_commit(const plat_memory *memory, size_t offset, size_t bytes)
 {
-    return is_range(memory, offset, bytes) ? plat_memory_ensure(memory, offset, bytes)
+    return is_range(memory, offset, bytes) ? zcbi_plat_memory_ensure(memory, offset, bytes)
                                            : ZCB_ERR_INVALID;
 }
 
-void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
+void zcbi_plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
 {
     /* The system has no call that does it: PrefetchVirtualMemory reads pages in, and these are new. */
     (void)memory;
@@ -142,13 +142,13 @@ void plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes
     (void)bytes;
 }
 
-void plat_memory_release_handle(plat_memory *memory)
+void zcbi_plat_memory_release_handle(plat_memory *memory)
 {
-    plat_close(memory->handle);
+    zcbi_plat_close(memory->handle);
     memory->handle = PLAT_NO_HANDLE;
 }
 
-void plat_memory_unmap(plat_memory *memory)
+void zcbi_plat_memory_unmap(plat_memory *memory)
 {
     if (memory->base != NULL)
         UnmapViewOfFile(memory->base);
@@ -158,7 +158,7 @@ void plat_memory_unmap(plat_memory *memory)
     memory->bytes = 0;
 }
 
-void plat_advise_huge(void *memory, size_t bytes)
+void zcbi_plat_advise_huge(void *memory, size_t bytes)
 {
     /* Large pages take a privilege that users do not have, and are not pageable. */
     (void)memory;

@@ -9,22 +9,22 @@ static PSRWLOCK lock_of(plat_mutex *mutex)
     return (PSRWLOCK)&mutex->srw;
 }
 
-void plat_mutex_init(plat_mutex *mutex)
+void zcbi_plat_mutex_init(plat_mutex *mutex)
 {
     InitializeSRWLock(lock_of(mutex));
 }
 
-void plat_mutex_destroy(plat_mutex *mutex)
+void zcbi_plat_mutex_destroy(plat_mutex *mutex)
 {
     (void)mutex;
 }
 
-void plat_mutex_lock(plat_mutex *mutex)
+void zcbi_plat_mutex_lock(plat_mutex *mutex)
 {
     AcquireSRWLockExclusive(lock_of(mutex));
 }
 
-void plat_mutex_unlock(plat_mutex *mutex)
+void zcbi_plat_mutex_unlock(plat_mutex *mutex)
 {
     ReleaseSRWLockExclusive(lock_of(mutex));
 }

@@ -38,18 +38,18 @@ static bool is_absolute(const char *path)
 /* Its value, which the caller frees, or NULL. */
 static char *variable(const char *name)
 {
-    wchar_t *wide_name = windows_wide(name);
+    wchar_t *wide_name = zcbi_windows_wide(name);
     DWORD length = wide_name != NULL ? GetEnvironmentVariableW(wide_name, NULL, 0) : 0;
     wchar_t *value = length > 0 ? malloc(length * sizeof(*value)) : NULL;
     char *utf8 = NULL;
     if (value != NULL && GetEnvironmentVariableW(wide_name, value, length) < length)
-        utf8 = windows_utf8(value);
+        utf8 = zcbi_windows_utf8(value);
     free(value);
     free(wide_name);
     return utf8;
 }
 
-bool plat_has_variable(const char *name)
+bool zcbi_plat_has_variable(const char *name)
 {
     char *value = variable(name);
     free(value);
@@ -70,9 +70,9 @@ static zcb_error path_by_variable(const char *name, const char *below, char *pat
 
 /* ---- files ---- */
 
-bool plat_is_file(const char *utf8)
+bool zcbi_plat_is_file(const char *utf8)
 {
-    wchar_t *path = windows_path(utf8);
+    wchar_t *path = zcbi_windows_path(utf8);
     DWORD attributes = path != NULL ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
     free(path);
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0;
@@ -85,31 +85,31 @@ static bool ends_as_program(const char *path)
     return bytes > end && _stricmp(path + bytes - end, PROGRAM_EXTENSION) == 0;
 }
 
-bool plat_is_executable(const char *path)
+bool zcbi_plat_is_executable(const char *path)
 {
-    return ends_as_program(path) && plat_is_file(path);
+    return ends_as_program(path) && zcbi_plat_is_file(path);
 }
 
-zcb_error plat_absolute_path(const char *given, char *path, size_t path_bytes)
+zcb_error zcbi_plat_absolute_path(const char *given, char *path, size_t path_bytes)
 {
-    wchar_t *wide = windows_wide(given);
+    wchar_t *wide = zcbi_windows_wide(given);
     DWORD needed = wide != NULL ? GetFullPathNameW(wide, 0, NULL, NULL) : 0;
     wchar_t *full = needed > 0 ? malloc(needed * sizeof(*full)) : NULL;
     zcb_error error = ZCB_ERR_INVALID;
     if (full != NULL && GetFullPathNameW(wide, needed, full, NULL) < needed)
-        error = windows_copy_utf8(full, path, path_bytes);
+        error = zcbi_windows_copy_utf8(full, path, path_bytes);
     free(full);
     free(wide);
     return error;
 }
 
-zcb_error plat_folder_each(const char *utf8, plat_folder_entry *each, void *arg)
+zcb_error zcbi_plat_folder_each(const char *utf8, plat_folder_entry *each, void *arg)
 {
     char pattern[4096];
     WIN32_FIND_DATAW entry;
     if (print_path(pattern, sizeof(pattern), "%s\\*", utf8) != ZCB_OK)
         return ZCB_ERR_NOT_FOUND;
-    wchar_t *path = windows_path(pattern);
+    wchar_t *path = zcbi_windows_path(pattern);
     if (path == NULL)
         return ZCB_ERR_NO_MEMORY;
     HANDLE search = FindFirstFileW(path, &entry);
@@ -117,7 +117,7 @@ zcb_error plat_folder_each(const char *utf8, plat_folder_entry *each, void *arg)
     if (search == INVALID_HANDLE_VALUE)
         return windows_last_error() == ZCB_ERR_SYSTEM ? ZCB_ERR_NOT_FOUND : windows_last_error();
     do {
-        char *name = windows_utf8(entry.cFileName);
+        char *name = zcbi_windows_utf8(entry.cFileName);
         if (name != NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
             each(arg, name);
         free(name);
@@ -141,10 +141,10 @@ static bool program_in(const char *folder, size_t bytes, const char *name, char 
     return is_absolute(folder) && bytes <= INT32_MAX &&
            print_path(path, path_bytes, "%.*s\\%s%s", (int)bytes, folder, name, extension) ==
                ZCB_OK &&
-           plat_is_executable(path);
+           zcbi_plat_is_executable(path);
 }
 
-zcb_error plat_find_program(const char *name, char *path, size_t path_bytes)
+zcb_error zcbi_plat_find_program(const char *name, char *path, size_t path_bytes)
 {
     char found[4096];
     char *folders = *name != '\0' && strpbrk(name, "\\/:") == NULL ? variable("PATH") : NULL;
@@ -160,7 +160,7 @@ zcb_error plat_find_program(const char *name, char *path, size_t path_bytes)
     return error;
 }
 
-zcb_error plat_data_folder(char *path, size_t path_bytes)
+zcb_error zcbi_plat_data_folder(char *path, size_t path_bytes)
 {
     zcb_error error = path_by_variable("LOCALAPPDATA", "", path, path_bytes);
     return error == ZCB_ERR_NOT_FOUND
@@ -168,7 +168,7 @@ zcb_error plat_data_folder(char *path, size_t path_bytes)
                : error;
 }
 
-zcb_error plat_nuget_folder(char *path, size_t path_bytes)
+zcb_error zcbi_plat_nuget_folder(char *path, size_t path_bytes)
 {
     zcb_error error = path_by_variable("NUGET_PACKAGES", "", path, path_bytes);
     return error == ZCB_ERR_NOT_FOUND
@@ -176,7 +176,7 @@ zcb_error plat_nuget_folder(char *path, size_t path_bytes)
                : error;
 }
 
-zcb_error plat_engine_place(unsigned place, char *path, size_t path_bytes)
+zcb_error zcbi_plat_engine_place(unsigned place, char *path, size_t path_bytes)
 {
     static const struct {
         const char *variable, *below;
@@ -193,25 +193,25 @@ zcb_error plat_engine_place(unsigned place, char *path, size_t path_bytes)
     return error == ZCB_ERR_NOT_FOUND ? print_path(path, path_bytes, "%s", "") : error;
 }
 
-zcb_error plat_engine_of_system(char *path, size_t path_bytes)
+zcb_error zcbi_plat_engine_of_system(char *path, size_t path_bytes)
 {
     return path_by_variable("SystemRoot", "\\System32\\WindowsPowerShell\\v1.0\\powershell.exe",
                             path, path_bytes);
 }
 
-const char *const *plat_engine_arguments(void)
+const char *const *zcbi_plat_engine_arguments(void)
 {
     /* For this process only: the user's own setting stays as it is. */
     static const char *const arguments[] = {"-ExecutionPolicy", "Bypass", NULL};
     return arguments;
 }
 
-const char *plat_engine_in_package(void)
+const char *zcbi_plat_engine_in_package(void)
 {
     return "any/win/pwsh.exe";
 }
 
-zcb_error plat_library_folder(const void *address, char *path, size_t path_bytes)
+zcb_error zcbi_plat_library_folder(const void *address, char *path, size_t path_bytes)
 {
     HMODULE library;
     wchar_t file[32768];
@@ -223,5 +223,5 @@ zcb_error plat_library_folder(const void *address, char *path, size_t path_bytes
     if (length == 0 || length >= sizeof(file) / sizeof(*file))
         return ZCB_ERR_NOT_FOUND;
     *wcsrchr(file, L'\\') = L'\0';
-    return windows_copy_utf8(file, path, path_bytes);
+    return zcbi_windows_copy_utf8(file, path, path_bytes);
 }

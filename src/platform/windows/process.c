@@ -7,7 +7,7 @@
 #define EXIT_CODE_UNKNOWN 255
 #define RIGHTS (SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_TERMINATE)
 
-int64_t plat_getpid(void)
+int64_t zcbi_plat_getpid(void)
 {
     return GetCurrentProcessId();
 }
@@ -33,12 +33,12 @@ static zcb_error open_process(int64_t pid, DWORD rights, plat_handle *process)
     return ZCB_OK;
 }
 
-zcb_error plat_process_open(int64_t pid, plat_handle *process)
+zcb_error zcbi_plat_process_open(int64_t pid, plat_handle *process)
 {
     return open_process(pid, RIGHTS, process);
 }
 
-zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *process)
+zcb_error zcbi_plat_child_open(const plat_child *child, int64_t pid, plat_handle *process)
 {
     plat_handle opened = PLAT_NO_HANDLE;
     BOOL belongs = FALSE;
@@ -50,13 +50,13 @@ zcb_error plat_child_open(const plat_child *child, int64_t pid, plat_handle *pro
     else if (!belongs)
         error = ZCB_ERR_PROTOCOL;
     if (error != ZCB_OK)
-        plat_close(opened);
+        zcbi_plat_close(opened);
     else
         *process = opened;
     return error;
 }
 
-bool plat_process_ended(plat_child *child, int *exit_code)
+bool zcbi_plat_process_ended(plat_child *child, int *exit_code)
 {
     HANDLE process = windows_handle(child->process);
     DWORD code;
@@ -66,7 +66,7 @@ bool plat_process_ended(plat_child *child, int *exit_code)
     return true;
 }
 
-void plat_end_text(int exit_code, char *text, size_t bytes)
+void zcbi_plat_end_text(int exit_code, char *text, size_t bytes)
 {
     if (exit_code < 0)
         snprintf(text, bytes, "crashed with 0x%08X", (unsigned)exit_code);
@@ -76,19 +76,19 @@ void plat_end_text(int exit_code, char *text, size_t bytes)
         snprintf(text, bytes, "exited with code %d", exit_code);
 }
 
-void plat_process_kill(int64_t pid, plat_handle process)
+void zcbi_plat_process_kill(int64_t pid, plat_handle process)
 {
     (void)pid; /* may be another process by now; the handle cannot */
     TerminateProcess(windows_handle(process), EXIT_CODE_KILLED);
 }
 
-void plat_process_hang_up_group(const plat_child *child)
+void zcbi_plat_process_hang_up_group(const plat_child *child)
 {
     if (child->group != PLAT_NO_HANDLE)
         TerminateJobObject(windows_handle(child->group), EXIT_CODE_KILLED);
 }
 
-void plat_end_this_process(int exit_code)
+void zcbi_plat_end_this_process(int exit_code)
 {
     TerminateProcess(GetCurrentProcess(), (UINT)exit_code);
 }

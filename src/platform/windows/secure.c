@@ -61,7 +61,7 @@ static zcb_error integrity_text(wchar_t text[SID_CHARACTERS])
     return error;
 }
 
-zcb_error windows_security_init(windows_security *security)
+zcb_error zcbi_windows_security_init(windows_security *security)
 {
     wchar_t user[SID_CHARACTERS];
     wchar_t integrity[SID_CHARACTERS];
@@ -83,13 +83,13 @@ zcb_error windows_security_init(windows_security *security)
     return ZCB_OK;
 }
 
-void windows_security_destroy(windows_security *security)
+void zcbi_windows_security_destroy(windows_security *security)
 {
     LocalFree(security->descriptor);
     security->descriptor = NULL;
 }
 
-zcb_error windows_secret(wchar_t text[WINDOWS_SECRET_CHARACTERS])
+zcb_error zcbi_windows_secret(wchar_t text[WINDOWS_SECRET_CHARACTERS])
 {
     unsigned char random[(WINDOWS_SECRET_CHARACTERS - 1) / 2];
     if (BCryptGenRandom(NULL, random, sizeof(random), BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0)

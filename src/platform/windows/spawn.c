@@ -77,7 +77,7 @@ static void append_quoted(struct text *text, const wchar_t *argument)
 
 static zcb_error append_argument(struct text *text, const char *utf8)
 {
-    wchar_t *argument = windows_wide(utf8);
+    wchar_t *argument = zcbi_windows_wide(utf8);
     if (argument == NULL)
         return ZCB_ERR_NO_MEMORY;
     if (text->length > 0)
@@ -175,7 +175,7 @@ static bool change_variable(struct variables *variables, const char *change)
 {
     if (*change == '\0')
         return true;
-    wchar_t *entry = windows_wide(change);
+    wchar_t *entry = zcbi_windows_wide(change);
     if (entry == NULL)
         return false;
     remove_variable(variables, entry);
@@ -235,7 +235,7 @@ static DWORD gather_handles(const plat_spawn *spawn, struct launch *launch)
                               OPEN_EXISTING, 0, NULL);
     DWORD number = null == INVALID_HANDLE_VALUE ? GetLastError() : 0;
     const HANDLE wanted[INHERITED] = {null, windows_handle(spawn->out), windows_handle(spawn->err),
-                                      windows_link_pipe(spawn->link)};
+                                      zcbi_windows_link_pipe(spawn->link)};
     for (int i = 0; i < INHERITED && number == 0; i++)
         number = make_inheritable(wanted[i], &launch->inherited[i]);
     if (null != INVALID_HANDLE_VALUE)
@@ -291,11 +291,11 @@ static DWORD prepare(const plat_spawn *spawn, struct launch *launch)
         number = make_job(&launch->job);
     if (number != 0)
         return number;
-    launch->path = windows_path(spawn->path);
+    launch->path = zcbi_windows_path(spawn->path);
     launch->command_line = make_command_line(spawn->path, spawn->arguments);
     launch->environment = make_environment(spawn->environment, launch->inherited[AS_LINK]);
     if (spawn->working_directory != NULL)
-        launch->directory = windows_path(spawn->working_directory);
+        launch->directory = zcbi_windows_path(spawn->working_directory);
     bool made = launch->path != NULL && launch->command_line != NULL &&
                 launch->environment != NULL &&
                 (launch->directory != NULL || spawn->working_directory == NULL);
@@ -387,17 +387,17 @@ static zcb_error explain(const plat_spawn *spawn, const struct launch *launch, D
                          zcb_detail *why)
 {
     char cause[256];
-    windows_error_text(number, cause, sizeof(cause));
+    zcbi_windows_error_text(number, cause, sizeof(cause));
     if (launch->directory != NULL && !is_folder(launch->directory)) {
-        error_detail(why, "cannot enter the working directory '%s': it is no folder",
-                     spawn->working_directory);
+        zcbi_error_detail(why, "cannot enter the working directory '%s': it is no folder",
+                          spawn->working_directory);
         return ZCB_ERR_NOT_FOUND;
     }
-    error_detail(why, "cannot execute '%s': %s", spawn->path, cause);
-    return is_missing(number) ? ZCB_ERR_NOT_FOUND : windows_error(number);
+    zcbi_error_detail(why, "cannot execute '%s': %s", spawn->path, cause);
+    return is_missing(number) ? ZCB_ERR_NOT_FOUND : zcbi_windows_error(number);
 }
 
-zcb_error plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why)
+zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why)
 {
     struct launch launch = {0};
     DWORD number = prepare(spawn, &launch);

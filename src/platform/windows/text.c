@@ -8,7 +8,7 @@
 #define LONG_UNC_PREFIX L"\\\\?\\UNC\\"
 #define LENGTH(text) (sizeof(text) / sizeof(wchar_t) - 1)
 
-wchar_t *windows_wide(const char *utf8)
+wchar_t *zcbi_windows_wide(const char *utf8)
 {
     int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, utf8, -1, NULL, 0);
     wchar_t *wide = length > 0 ? malloc((size_t)length * sizeof(*wide)) : NULL;
@@ -17,7 +17,7 @@ wchar_t *windows_wide(const char *utf8)
     return wide;
 }
 
-char *windows_utf8(const wchar_t *wide)
+char *zcbi_windows_utf8(const wchar_t *wide)
 {
     int bytes = WideCharToMultiByte(CP_UTF8, 0, wide, -1, NULL, 0, NULL, NULL);
     char *utf8 = bytes > 0 ? malloc((size_t)bytes) : NULL;
@@ -26,9 +26,9 @@ char *windows_utf8(const wchar_t *wide)
     return utf8;
 }
 
-zcb_error windows_copy_utf8(const wchar_t *wide, char *text, size_t bytes)
+zcb_error zcbi_windows_copy_utf8(const wchar_t *wide, char *text, size_t bytes)
 {
-    char *utf8 = windows_utf8(wide);
+    char *utf8 = zcbi_windows_utf8(wide);
     if (utf8 == NULL)
         return ZCB_ERR_NO_MEMORY;
     bool fits = strlen(utf8) < bytes;
@@ -53,9 +53,9 @@ static wchar_t *full_path(const wchar_t *given, size_t room, wchar_t **start)
     return NULL;
 }
 
-wchar_t *windows_path(const char *utf8)
+wchar_t *zcbi_windows_path(const char *utf8)
 {
-    wchar_t *given = windows_wide(utf8);
+    wchar_t *given = zcbi_windows_wide(utf8);
     wchar_t *start = NULL;
     wchar_t *path = given != NULL ? full_path(given, LENGTH(LONG_UNC_PREFIX), &start) : NULL;
     free(given);

@@ -2,12 +2,12 @@
 
 #define NS_PER_MS 1000000
 
-void plat_signals_hold(plat_signals *held, void *event)
+void zcbi_plat_signals_hold(plat_signals *held, void *event)
 {
     held->event = event != NULL ? (plat_handle)event : PLAT_NO_HANDLE;
 }
 
-void plat_signals_release(const plat_signals *held)
+void zcbi_plat_signals_release(const plat_signals *held)
 {
     (void)held;
 }
@@ -23,7 +23,8 @@ static zcb_error add(struct waiting *waiting, plat_handle handle, unsigned index
 {
     if (handle == PLAT_NO_HANDLE)
         return ZCB_OK;
-    HANDLE object = windows_is_link(handle) ? windows_link_event(handle) : windows_handle(handle);
+    HANDLE object =
+        zcbi_windows_is_link(handle) ? zcbi_windows_link_event(handle) : windows_handle(handle);
     if (object == NULL)
         return ZCB_ERR_SYSTEM;
     waiting->handles[waiting->count] = object;
@@ -36,7 +37,7 @@ static DWORD time_left(int64_t deadline_ns)
 {
     if (deadline_ns == ZCB_NEVER)
         return INFINITE;
-    int64_t now = plat_now_ns();
+    int64_t now = zcbi_plat_now_ns();
     if (deadline_ns <= now)
         return 0;
     int64_t ms = (deadline_ns - now - 1) / NS_PER_MS + 1;
@@ -61,14 +62,14 @@ static zcb_error wait_once(const struct waiting *waiting, int64_t deadline_ns, D
     return ZCB_OK;
 }
 
-zcb_error plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
-                    unsigned *ready)
+zcb_error zcbi_plat_wait(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                         unsigned *ready)
 {
-    return plat_wait_held(handles, count, deadline_ns, NULL, ready);
+    return zcbi_plat_wait_held(handles, count, deadline_ns, NULL, ready);
 }
 
-zcb_error plat_wait_held(const plat_handle *handles, unsigned count, int64_t deadline_ns,
-                         const plat_signals *held, unsigned *ready)
+zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_t deadline_ns,
+                              const plat_signals *held, unsigned *ready)
 {
     struct waiting waiting = {.count = 0};
     zcb_error error = count <= PLAT_WAIT_MAX ? ZCB_OK : ZCB_ERR_INVALID;
@@ -88,7 +89,7 @@ zcb_error plat_wait_held(const plat_handle *handles, unsigned count, int64_t dea
         unsigned index = waiting.index[first];
         if (index == count)
             return ZCB_ERR_INTERRUPTED;
-        if (windows_is_link(handles[index]) && !windows_link_readable(handles[index]))
+        if (zcbi_windows_is_link(handles[index]) && !zcbi_windows_link_readable(handles[index]))
             continue;
         *ready = index;
         return ZCB_OK;
