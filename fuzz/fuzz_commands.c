@@ -2,7 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/protocol.h"
+#include "channel/block.h"
+#include "protocol/link.h"
+#include "protocol/message.h"
+#include "protocol/urgent.h"
 #include "vandal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

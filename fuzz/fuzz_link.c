@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "channel/block.h"
 #include "input.h"
 #include "start.c" /* what the program does with the answer is static there */
 

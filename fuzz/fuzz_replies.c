@@ -2,6 +2,7 @@
  * transfers are under way. No process is started. */
 #include <string.h>
 
+#include "channel/block.h"
 #include "start.c" /* a session without an engine is made of its static parts */
 #include "vandal.h"
 

@@ -1,6 +1,7 @@
 /* Our end of a channel, and a peer that writes what it likes between and after our calls. */
 #include <string.h>
 
+#include "channel/block.h"
 #include "vandal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,6 +3,7 @@
 #ifndef ZCB_FUZZ_PEER_H
 #define ZCB_FUZZ_PEER_H
 
+#include "channel/block.h"
 #include "random.h"
 #include "session/session.h"
 #include "vandal.h"

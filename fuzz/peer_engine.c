@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "channel/block.h"
 #include "peer.h"
 
 #define CHANNELS 6u /* the session's own two, and bridges */

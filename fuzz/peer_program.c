@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel/block.h"
 #include "peer.h"
 
 #define ROUND_MS 300

@@ -1,3 +1,4 @@
+#include "channel/block.h"
 #include "vandal.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef ZCB_FUZZ_VANDAL_H
 #define ZCB_FUZZ_VANDAL_H
 
-#include "channel/channel.h"
+#include "channel/block.h"
 #include "input.h"
 
 #define FORMER_VALUES 16u

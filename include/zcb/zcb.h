@@ -161,8 +161,11 @@ typedef struct zcb_message {
     uint32_t kind;  /* zcb_kind */
     uint32_t flags; /* the protocol's on top of the channel; the channel carries them */
     uint64_t id; /* likewise: on a bridge the posted transfer that the message belongs to, or 0 */
-    uint64_t bytes; /* length of the payload */
+    uint64_t bytes; /* length of the payload; ZCB_OPEN_ENDED: not known yet */
 } zcb_message;
+
+/* The length of a message that ends where its sender calls zcb_send_end. */
+#define ZCB_OPEN_ENDED UINT64_MAX
 
 typedef struct zcb_channel_options {
     uint64_t frame_bytes;  /* each direction: the most that can be queued or leased; 0: 64 MiB */
@@ -199,16 +202,26 @@ ZCB_API uint64_t zcb_channel_frame_bytes(const zcb_channel *channel);
 ZCB_API zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void *payload,
                            const zcb_wait *wait);
 
-/* The same in steps, for a sender that has other things to do meanwhile: takes the sending turn until
- * zcb_send_end or _drop. Errors as zcb_send; after one, nothing is begun. */
+/* The same in steps, for a sender that has other things to do meanwhile, or that does not know the length yet
+ * (message->bytes ZCB_OPEN_ENDED): takes the sending turn until zcb_send_end or _drop. Errors as zcb_send; after
+ * one, nothing is begun.
+ *
+ * An open-ended message goes in pieces, each as soon as it is full: its sender runs at most frame_bytes and
+ * window_bytes ahead of its receiver, and waits then. One that is shorter than a piece (64 KiB to 1 MiB, an eighth of
+ * the window) arrives as a message of known length. */
 ZCB_API zcb_error zcb_send_begin(zcb_channel *channel, const zcb_message *message,
                                  const zcb_wait *wait);
 /* Copies the next `bytes` of the message; *done counts up by what was copied, on errors too. After
  * ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED and _WATCHED go on with the rest, on any thread; after
- * others call zcb_send_drop. ZCB_ERR_INVALID beyond the end. */
+ * others call zcb_send_drop. ZCB_ERR_INVALID beyond the end of a message of known length. */
 ZCB_API zcb_error zcb_send_write(zcb_channel *channel, const void *data, size_t bytes, size_t *done,
                                  const zcb_wait *wait);
-/* Ends the turn of a message that is complete. ZCB_ERR_INVALID when it is not. */
+/* Lets the receiver see what was written of an open-ended message, although its piece is not full. Never waits: where
+ * very many descriptors are on their way already, it goes with what follows. After an error call zcb_send_drop. */
+ZCB_API zcb_error zcb_send_flush(zcb_channel *channel);
+/* Ends the message and the turn. Never waits. ZCB_ERR_INVALID when bytes of a known length are missing;
+ * ZCB_ERR_NO_MEMORY for an open-ended message of which nothing can be seen yet: after either the turn goes on, until
+ * zcb_send_drop. */
 ZCB_API zcb_error zcb_send_end(zcb_channel *channel);
 /* Ends the turn and withdraws the message: its receiver never sees it, or discards what it has seen. */
 ZCB_API void zcb_send_drop(zcb_channel *channel);
@@ -242,12 +255,14 @@ typedef enum zcb_wish {
 ZCB_API zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *message,
                                     const zcb_wait *wait);
 /* Copies the next `bytes` of the message. *done (may be NULL) counts up by what was copied, on errors
- * too. After ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED and _WATCHED go on with the rest, on any thread,
+ * too. Of an open-ended message it copies less, and returns ZCB_OK, only where the message has ended: so read until
+ * *done falls short. After ZCB_ERR_TIMEOUT, _CANCELLED, _INTERRUPTED and _WATCHED go on with the rest, on any thread,
  * or call zcb_receive_drop as after every other error. ZCB_ERR_ABORTED when the sender gave up;
- * ZCB_ERR_INVALID beyond the end. */
+ * ZCB_ERR_INVALID beyond the end of a message of known length. */
 ZCB_API zcb_error zcb_receive_read(zcb_channel *channel, void *destination, size_t bytes,
                                    size_t *done, const zcb_wait *wait);
-/* The message is done with. ZCB_ERR_INVALID when bytes are left that were neither read nor leased. */
+/* The message is done with. ZCB_ERR_INVALID when bytes are left that were neither read nor leased, or when the
+ * end of an open-ended message was not met yet. */
 ZCB_API zcb_error zcb_receive_end(zcb_channel *channel);
 /* Ends the turn and discards what is left of the message, now or as it arrives. Never waits. */
 ZCB_API void zcb_receive_drop(zcb_channel *channel);

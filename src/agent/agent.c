@@ -5,7 +5,9 @@
 
 #include "channel/channel.h"
 #include "platform/error.h"
-#include "protocol/protocol.h"
+#include "protocol/link.h"
+#include "protocol/message.h"
+#include "protocol/urgent.h"
 
 #define WELCOME_WAIT_MS 10000
 
@@ -37,76 +39,24 @@ struct zcb_agent {
     struct joined *joined;
 };
 
-/* ---------------------------------------------------------------- records on the link */
-
-struct record {
-    struct link_record link;
-    plat_handle handles[1 + BELLS];
-    unsigned count;
-};
-
-static void close_handles(struct record *record)
-{
-    for (unsigned i = 0; i < record->count; i++)
-        zcbi_plat_close(record->handles[i]);
-    record->count = 0;
-}
-
-static zcb_error receive_record(zcb_agent *agent, struct record *record)
-{
-    size_t bytes = 0;
-    record->count = 0;
-    zcb_error error =
-        zcbi_plat_link_receive(agent->link, &record->link, sizeof(record->link), &bytes,
-                               record->handles, 1 + BELLS, &record->count, NULL);
-    if (error)
-        return error;
-    if (bytes == sizeof(record->link) && record->link.magic == LINK_MAGIC) {
-        if (record->link.version == PROTOCOL_VERSION)
-            return ZCB_OK;
-        error = ZCB_ERR_VERSION;
-    } else {
-        error = ZCB_ERR_PROTOCOL;
-    }
-    close_handles(record);
-    return error;
-}
-
-static zcb_error join(zcb_agent *agent, struct record *record, zcb_channel **channel)
-{
-    if (record->link.type != LINK_CHANNEL || record->count != 1 + BELLS) {
-        close_handles(record);
-        return ZCB_ERR_PROTOCOL;
-    }
-    return zcbi_channel_join(record->handles[0], &record->handles[1], record->link.frame_bytes,
-                             record->link.window_bytes, agent->program, channel);
-}
-
-static void refuse(struct record *record)
-{
-    if (record->link.type == LINK_CHANNEL && record->count == 1 + BELLS)
-        zcbi_channel_refuse(record->handles[0], &record->handles[1], record->link.frame_bytes,
-                            record->link.window_bytes);
-    else
-        close_handles(record);
-}
+/* ---------------------------------------------------------------- channels of bridges */
 
 /* Under the lock: enters what has come by the link. */
 static zcb_error accept_channels(zcb_agent *agent)
 {
     for (;;) {
-        struct record record;
-        zcb_error error = receive_record(agent, &record);
+        struct link_message message;
+        zcb_error error = zcbi_link_receive(agent->link, &message, NULL);
         if (error)
             return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error;
         struct joined *joined = calloc(1, sizeof(*joined));
         if (!joined) {
-            refuse(&record);
+            zcbi_link_refuse(&message);
             return ZCB_ERR_NO_MEMORY;
         }
-        joined->number = record.link.number;
-        memcpy(joined->label, record.link.label, ZCB_MAX_LABEL_BYTES);
-        joined->error = join(agent, &record, &joined->channel);
+        joined->number = message.record.number;
+        memcpy(joined->label, message.record.label, sizeof(joined->label));
+        joined->error = zcbi_link_join(&message, agent->program, &joined->channel);
         joined->next = agent->joined;
         agent->joined = joined;
     }
@@ -148,7 +98,7 @@ zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **cha
 static bool is_open_with(const struct joined *joined, const char *label)
 {
     return *label && strcmp(joined->label, label) == 0 &&
-           !(joined->channel && atomic_load(&joined->channel->rx.control->producer_closed));
+           !(joined->channel && zcbi_rx_is_ending(joined->channel));
 }
 
 zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number)
@@ -189,12 +139,12 @@ void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number)
 
 /* ---------------------------------------------------------------- open */
 
-static zcb_error wait_for_record(zcb_agent *agent, struct record *record)
+static zcb_error wait_for_record(zcb_agent *agent, struct link_message *message)
 {
     unsigned ready;
     int64_t deadline = zcb_deadline_ns(WELCOME_WAIT_MS);
     for (;;) {
-        zcb_error error = receive_record(agent, record);
+        zcb_error error = zcbi_link_receive(agent->link, message, NULL);
         if (error != ZCB_ERR_TIMEOUT)
             return error;
         const plat_handle handles[] = {agent->link, agent->program};
@@ -208,20 +158,21 @@ static zcb_error wait_for_record(zcb_agent *agent, struct record *record)
 
 static zcb_error take_welcome(zcb_agent *agent)
 {
-    struct record record;
-    zcb_error error = wait_for_record(agent, &record);
+    struct link_message message;
+    zcb_error error = wait_for_record(agent, &message);
     if (error)
         return error;
-    close_handles(&record);
-    if (record.link.type != LINK_WELCOME)
+    if (message.record.type != LINK_WELCOME || message.count > 0) {
+        zcbi_link_refuse(&message);
         return ZCB_ERR_PROTOCOL;
-    agent->width = record.link.number;
+    }
+    agent->width = message.record.number;
     zcb_channel **own[] = {&agent->commands, &agent->urgent};
     for (uint32_t i = 0; i < 2 && !error; i++) {
-        error = wait_for_record(agent, &record);
+        error = wait_for_record(agent, &message);
         if (!error)
-            error = join(agent, &record, own[i]);
-        if (!error && record.link.number != i)
+            error = zcbi_link_join(&message, agent->program, own[i]);
+        if (!error && message.record.number != i)
             error = ZCB_ERR_PROTOCOL;
     }
     return error;
@@ -229,12 +180,9 @@ static zcb_error take_welcome(zcb_agent *agent)
 
 static zcb_error say_hello(zcb_agent *agent, const char *version)
 {
-    struct link_record hello = {.magic = LINK_MAGIC,
-                                .version = PROTOCOL_VERSION,
-                                .type = LINK_HELLO,
-                                .pid = zcbi_plat_getpid()};
+    struct link_record hello = {.type = LINK_HELLO, .pid = zcbi_plat_getpid()};
     snprintf(hello.engine_version, sizeof(hello.engine_version), "%s", version);
-    zcb_error error = zcbi_plat_link_send(agent->link, &hello, sizeof(hello), NULL, 0);
+    zcb_error error = zcbi_link_send(agent->link, &hello);
     /* Nothing was waited for: the system has no room even for the first record. */
     return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
 }
@@ -260,9 +208,8 @@ static zcb_error connect_program(zcb_agent *agent, const char *version, const ch
 
 void zcb_agent_flush(zcb_agent *agent)
 {
-    const struct stream_control *control = agent->commands->tx.control;
-    if (agent->unrung && atomic_load(&control->tail) != atomic_load(&control->head))
-        zcbi_tx_ring(&agent->commands->tx);
+    if (agent->unrung)
+        zcbi_tx_flush(agent->commands);
     agent->unrung = false;
 }
 
@@ -290,8 +237,7 @@ zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why
         zcb_agent_free(made);
         return error;
     }
-    made->commands->rx.spin.before_sleep = flush_before_sleep;
-    made->commands->rx.spin.arg = made;
+    zcbi_rx_before_sleep(made->commands, flush_before_sleep, made);
     *agent = made;
     return ZCB_OK;
 }
@@ -321,12 +267,6 @@ uint32_t zcb_agent_width(const zcb_agent *agent)
 }
 
 /* ---------------------------------------------------------------- commands */
-
-/* The session is to end: what is still queued does not run. */
-static bool told_to_end(const zcb_channel *channel)
-{
-    return atomic_load(&channel->rx.control->producer_closed) != 0;
-}
 
 static zcb_error reserve_text(zcb_agent *agent, size_t bytes)
 {
@@ -368,7 +308,7 @@ zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait 
 {
     if (!agent || !command)
         return ZCB_ERR_INVALID;
-    if (told_to_end(agent->commands))
+    if (zcbi_rx_is_ending(agent->commands)) /* what is still queued does not run */
         return ZCB_ERR_CLOSED;
     zcb_message message;
     zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
@@ -394,12 +334,12 @@ static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct
         parts[2 + 2 * i] = (zcb_text){"", 1};
         message.bytes += wire->field_bytes[i] + 1;
     }
-    zcb_error error = zcbi_turn_take(&agent->commands->tx.turn, NULL);
+    zcb_error error = zcbi_tx_lock(agent->commands, NULL);
     if (error)
         return error;
-    agent->commands->tx.lazy = soon;
-    error = zcbi_tx_send(agent->commands, &message, parts, 1 + 2 * ZCB_FIELDS, NULL);
-    zcbi_turn_give(&agent->commands->tx.turn);
+    error = zcbi_tx_send(agent->commands, &message, soon ? SEND_LAZY : 0, parts, 1 + 2 * ZCB_FIELDS,
+                         NULL);
+    zcbi_tx_unlock(agent->commands);
     return error;
 }
 

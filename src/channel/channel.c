@@ -1,99 +1,14 @@
+/* An end of a channel: making it, keeping it, closing it. */
+#include <stdlib.h>
+
 #include "block.h"
+#include "end.h"
 #include "platform/error.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#define DEFAULT_FRAME_BYTES (UINT64_C(64) << 20)
 /* A sender that waits for room is a whole window ahead: it loses nothing by sleeping soon. */
 #define ROOM_SPIN_NS 10000
-#define DEFAULT_WINDOW_BYTES (UINT64_C(4) << 20)
 
-/* ---------------------------------------------------------------- region */
-
-static void region_free(struct region *region)
-{
-    if (!region || atomic_fetch_sub(&region->references, 1) != 1)
-        return;
-    for (int i = 0; i < BELLS; i++)
-        zcbi_plat_close(region->bells[i]);
-    zcbi_plat_memory_release_handle(&region->memory);
-    zcbi_plat_memory_unmap(&region->memory);
-    free(region);
-}
-
-static struct region *region_allocate(void)
-{
-    struct region *region = calloc(1, sizeof(*region));
-    if (!region)
-        return NULL;
-    atomic_init(&region->references, 1);
-    region->memory.handle = PLAT_NO_HANDLE;
-    for (int i = 0; i < BELLS; i++)
-        region->bells[i] = PLAT_NO_HANDLE;
-    return region;
-}
-
-/* What is touched from the start: the header, the controls and the return rings. */
-static zcb_error commit_controls(struct region *region)
-{
-    const struct geometry *geometry = &region->geometry;
-    zcb_error error = zcbi_plat_memory_commit(&region->memory, 0, PLAT_PAGE_BYTES);
-    for (int i = 0; i < 2 && !error; i++)
-        error = zcbi_plat_memory_commit(&region->memory, (size_t)geometry->control_at[i],
-                                        PLAT_PAGE_BYTES + RETURNS_BYTES);
-    return error;
-}
-
-/* What this end reads without a descriptor that names it may be touched, whoever was to commit it. */
-static zcb_error ensure_controls(const struct region *region)
-{
-    const struct geometry *geometry = &region->geometry;
-    zcb_error error = zcbi_plat_memory_ensure(&region->memory, 0, PLAT_PAGE_BYTES);
-    for (int i = 0; i < 2 && !error; i++)
-        error = zcbi_plat_memory_ensure(&region->memory, (size_t)geometry->control_at[i],
-                                        (size_t)(geometry->data_at[i] - geometry->control_at[i]));
-    return error;
-}
-
-static zcb_error region_create(struct region *region)
-{
-    zcb_error error =
-        zcbi_plat_memory_create((size_t)region->geometry.region_bytes, &region->memory);
-    if (error)
-        return error;
-    error = commit_controls(region);
-    if (!error)
-        error = ensure_controls(region);
-    for (int i = 0; i < BELLS && !error; i++)
-        error = zcbi_plat_event_create(&region->bells[i]);
-    if (error)
-        return error;
-    *(struct region_header *)region->memory.base = (struct region_header){
-        .magic = LAYOUT_MAGIC,
-        .version = LAYOUT_VERSION,
-        .header_bytes = sizeof(struct region_header),
-        .frame_bytes = region->geometry.frame_bytes,
-        .window_bytes = region->geometry.window_bytes,
-    };
-    return ZCB_OK;
-}
-
-static zcb_error check_header(const struct region *region)
-{
-    struct region_header header;
-    memcpy(&header, region->memory.base, sizeof(header));
-    if (header.magic != LAYOUT_MAGIC)
-        return ZCB_ERR_PROTOCOL;
-    if (header.version != LAYOUT_VERSION)
-        return ZCB_ERR_VERSION;
-    bool same = header.header_bytes == sizeof(header) &&
-                header.frame_bytes == region->geometry.frame_bytes &&
-                header.window_bytes == region->geometry.window_bytes;
-    return same ? ZCB_OK : ZCB_ERR_PROTOCOL;
-}
-
-/* ---------------------------------------------------------------- ends */
+/* ---------------------------------------------------------------- making */
 
 static zcb_error producer_init(struct producer *tx, struct region *region, int stream)
 {
@@ -142,7 +57,7 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer,
         return error;
     }
     consumer_init(&made->rx, region, 1 - sends);
-    atomic_fetch_add(&region->references, 1);
+    zcbi_region_reference(region);
     made->region = region;
     made->peer = peer;
     zcbi_plat_fork_mark_init(&made->owner);
@@ -152,93 +67,29 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer,
     return ZCB_OK;
 }
 
-static zcb_error options_geometry(const zcb_channel_options *options, struct geometry *geometry)
-{
-    uint64_t frame_bytes = options ? options->frame_bytes : 0;
-    uint64_t window_bytes = options ? options->window_bytes : 0;
-    return zcbi_geometry_init(geometry, frame_bytes ? frame_bytes : DEFAULT_FRAME_BYTES,
-                              window_bytes ? window_bytes : DEFAULT_WINDOW_BYTES);
-}
-
-static zcb_error region_from_options(const zcb_channel_options *options, struct region **region)
-{
-    struct region *made = region_allocate();
-    if (!made)
-        return ZCB_ERR_NO_MEMORY;
-    zcb_error error = options_geometry(options, &made->geometry);
-    if (!error)
-        error = region_create(made);
-    if (error) {
-        region_free(made);
-        return error;
-    }
-    *region = made;
-    return ZCB_OK;
-}
-
 zcb_error zcbi_channel_open(const zcb_channel_options *options, plat_handle peer,
                             zcb_channel **channel)
 {
     struct region *region;
-    zcb_error error = region_from_options(options, &region);
+    zcb_error error = zcbi_region_create(options, &region);
     if (error)
         return error;
     error = end_create(region, 0, peer, channel);
-    region_free(region);
+    zcbi_region_release(region);
     return error;
 }
 
-/* Without the memory that a channel takes. */
-static void say_closed(plat_handle memory, const plat_handle *bells,
-                       const struct geometry *geometry)
+zcb_error zcbi_channel_join(const struct region_handles *handles, plat_handle peer,
+                            zcb_channel **channel)
 {
-    uint64_t rx = geometry->control_at[0] + offsetof(struct stream_control, consumer_closed);
-    uint64_t tx = geometry->control_at[1] + offsetof(struct stream_control, producer_closed);
-    zcbi_plat_memory_poke(memory, (size_t)rx, 1);
-    zcbi_plat_memory_poke(memory, (size_t)tx, 1);
-    for (int i = 0; i < BELLS; i++)
-        zcbi_plat_event_set(bells[i]);
-}
-
-void zcbi_channel_refuse(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
-                         uint64_t window_bytes)
-{
-    struct geometry geometry;
-    if (!zcbi_geometry_init(&geometry, frame_bytes, window_bytes))
-        say_closed(memory, bells, &geometry);
-    zcbi_plat_close(memory);
-    for (int i = 0; i < BELLS; i++)
-        zcbi_plat_close(bells[i]);
-}
-
-zcb_error zcbi_channel_join(plat_handle memory, const plat_handle *bells, uint64_t frame_bytes,
-                            uint64_t window_bytes, plat_handle peer, zcb_channel **channel)
-{
-    struct region *region = region_allocate();
-    if (!region) {
-        zcbi_channel_refuse(memory, bells, frame_bytes, window_bytes);
-        return ZCB_ERR_NO_MEMORY;
-    }
-    region->memory.handle = memory;
-    memcpy(region->bells, bells, sizeof(region->bells));
-    zcb_error error = zcbi_geometry_init(&region->geometry, frame_bytes, window_bytes);
+    struct region *region;
+    zcb_error error = zcbi_region_attach(handles, &region);
     if (error)
-        error = ZCB_ERR_PROTOCOL;
-    else
-        error =
-            zcbi_plat_memory_attach(memory, (size_t)region->geometry.region_bytes, &region->memory);
-    for (int i = 0; i < BELLS && !error; i++)
-        if (!zcbi_plat_is_event(bells[i]))
-            error = ZCB_ERR_PROTOCOL;
-    if (!error)
-        error = ensure_controls(region);
-    if (!error)
-        error = check_header(region);
-    if (!error)
-        error = end_create(region, 1, peer, channel);
-    if (zcbi_error_is_shortage(error))
-        say_closed(region->memory.handle, region->bells, &region->geometry);
-    region_free(region);
+        return error;
+    error = end_create(region, 1, peer, channel);
+    if (error)
+        zcbi_region_say_closed(region);
+    zcbi_region_release(region);
     return error;
 }
 
@@ -247,14 +98,14 @@ zcb_error zcb_channel_pair(const zcb_channel_options *options, zcb_channel **a, 
     if (!a || !b)
         return ZCB_ERR_INVALID;
     struct region *region;
-    zcb_error error = region_from_options(options, &region);
+    zcb_error error = zcbi_region_create(options, &region);
     if (error)
         return error;
     zcb_channel *first = NULL, *second = NULL;
     error = end_create(region, 0, PLAT_NO_HANDLE, &first);
     if (!error)
         error = end_create(region, 1, PLAT_NO_HANDLE, &second);
-    region_free(region);
+    zcbi_region_release(region);
     if (error) {
         zcb_channel_free(first);
         return error;
@@ -264,7 +115,17 @@ zcb_error zcb_channel_pair(const zcb_channel_options *options, zcb_channel **a, 
     return ZCB_OK;
 }
 
-/* ---------------------------------------------------------------- life */
+void zcbi_channel_handles(const zcb_channel *channel, struct region_handles *handles)
+{
+    zcbi_region_handles(channel->region, handles);
+}
+
+void zcbi_channel_set_peer(zcb_channel *channel, plat_handle peer)
+{
+    channel->peer = peer;
+}
+
+/* ---------------------------------------------------------------- keeping */
 
 void zcbi_channel_add_user(zcb_channel *channel)
 {
@@ -275,6 +136,29 @@ void zcbi_channel_add_user(zcb_channel *channel)
 void zcbi_channel_keep(zcb_channel *channel)
 {
     atomic_fetch_add(&channel->references, 1);
+}
+
+void zcbi_channel_release(zcb_channel *channel)
+{
+    if (atomic_fetch_sub(&channel->references, 1) != 1)
+        return;
+    zcbi_frame_destroy(&channel->tx.frame);
+    zcbi_turn_destroy(&channel->tx.turn);
+    zcbi_turn_destroy(&channel->rx.turn);
+    zcbi_plat_mutex_destroy(&channel->tx.block_lock);
+    zcbi_plat_mutex_destroy(&channel->rx.return_lock);
+    zcbi_plat_fork_mark_destroy(&channel->owner);
+    zcbi_region_release(channel->region);
+    free(channel);
+}
+
+void zcb_channel_free(zcb_channel *channel)
+{
+    if (!channel)
+        return;
+    if (atomic_fetch_sub(&channel->users, 1) == 1)
+        zcb_channel_close(channel);
+    zcbi_channel_release(channel);
 }
 
 bool zcbi_channel_owned(const zcb_channel *channel)
@@ -290,6 +174,19 @@ zcb_error zcbi_channel_state(const zcb_channel *channel)
         return ZCB_ERR_PROTOCOL;
     return atomic_load(&channel->closed) ? ZCB_ERR_CLOSED : ZCB_OK;
 }
+
+uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)
+{
+    return channel->region->geometry.frame_bytes;
+}
+
+void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *received)
+{
+    *sent = stream_sent(channel->rx.control);
+    *received = atomic_load(&channel->rx.received);
+}
+
+/* ---------------------------------------------------------------- waiting */
 
 zcb_error zcbi_channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait)
 {
@@ -314,7 +211,7 @@ zcb_error zcbi_channel_wait(const zcb_channel *channel, struct source source, st
         wait->watch,
         ZCB_WISH_COPY); /* a message that has to stream comes only where it is waited for */
     zcb_error error = zcbi_wait_any(sources, 2, channel->peer, spin, wait);
-    atomic_store(&wait->watch->rx.control->wish, 0);
+    stream_wish(wait->watch->rx.control, 0);
     return error || source.ready(source.arg) ? error : ZCB_ERR_WATCHED;
 }
 
@@ -325,12 +222,14 @@ void zcbi_channel_pace_init(struct pace *pace, const zcb_wait *wait)
         pace->watched = zcbi_rx_data_source(wait->watch);
 }
 
-/* Tells both sides: flags first, then the bells, whether anybody says he sleeps or not. They are emptied before: to
- * set a full one would block, if the other side made it so. */
+/* ---------------------------------------------------------------- closing */
+
+/* Tells both sides: flags first, then the bells, whether anybody says that it sleeps or not. They are emptied
+ * before: to set a full one would block, if the other side made it so. */
 static void shut(zcb_channel *channel)
 {
-    atomic_store(&channel->tx.control->producer_closed, 1);
-    atomic_store(&channel->rx.control->consumer_closed, 1);
+    stream_close_producer(channel->tx.control);
+    stream_close_consumer(channel->rx.control);
     for (int i = 0; i < BELLS; i++) {
         zcbi_plat_event_clear(channel->region->bells[i]);
         zcbi_plat_event_set(channel->region->bells[i]);
@@ -352,38 +251,4 @@ void zcb_channel_close(zcb_channel *channel)
         return;
     if (atomic_exchange(&channel->closed, 1) == 0)
         shut(channel);
-}
-
-void zcbi_channel_release(zcb_channel *channel)
-{
-    if (atomic_fetch_sub(&channel->references, 1) != 1)
-        return;
-    zcbi_frame_destroy(&channel->tx.frame);
-    zcbi_blocks_destroy(&channel->tx);
-    zcbi_turn_destroy(&channel->tx.turn);
-    zcbi_turn_destroy(&channel->rx.turn);
-    zcbi_plat_mutex_destroy(&channel->rx.return_lock);
-    zcbi_plat_fork_mark_destroy(&channel->owner);
-    region_free(channel->region);
-    free(channel);
-}
-
-void zcb_channel_free(zcb_channel *channel)
-{
-    if (!channel)
-        return;
-    if (atomic_fetch_sub(&channel->users, 1) == 1)
-        zcb_channel_close(channel);
-    zcbi_channel_release(channel);
-}
-
-uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)
-{
-    return channel->region->geometry.frame_bytes;
-}
-
-void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *received)
-{
-    *sent = atomic_load_explicit(&channel->rx.control->sent, memory_order_acquire);
-    *received = atomic_load(&channel->rx.received);
 }

@@ -1,5 +1,7 @@
 #include "copy.h"
 
+#include "platform/platform.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -36,3 +38,9 @@ void zcbi_copy_for_reader(void *to, const void *from, size_t bytes)
 }
 
 #endif
+
+void zcb_advise_huge(void *memory, size_t bytes)
+{
+    if (memory)
+        zcbi_plat_advise_huge(memory, bytes);
+}

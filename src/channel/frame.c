@@ -29,8 +29,18 @@ zcb_error zcbi_frame_init(struct frame *frame, const struct geometry *geometry,
     return ZCB_OK;
 }
 
+static void free_list(struct freed_block *freed)
+{
+    while (freed) {
+        struct freed_block *next = freed->next;
+        free(freed);
+        freed = next;
+    }
+}
+
 void zcbi_frame_destroy(struct frame *frame)
 {
+    free_list(atomic_load(&frame->freed));
     free(frame->blocks);
     free(frame->free_blocks);
     free(frame->free_pieces);
@@ -46,12 +56,17 @@ static void remove_extent(struct frame *frame, uint32_t at)
             (frame->free_extent_count - at) * sizeof(struct extent));
 }
 
+static uint64_t whole_grains(uint64_t bytes)
+{
+    return (bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
+}
+
 bool zcbi_frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
 {
     bool out_of_ids = frame->free_block_count == 0 && frame->used_blocks == BLOCKS;
     if (bytes > frame->geometry->frame_bytes || out_of_ids)
         return false;
-    uint64_t grains = (bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
+    uint64_t grains = whole_grains(bytes);
     for (uint32_t i = 0; i < frame->free_extent_count; i++) {
         struct extent *extent = &frame->free_extents[i];
         if (extent->bytes < grains)
@@ -175,9 +190,41 @@ void zcbi_frame_set_out(struct frame *frame, uint32_t block)
     frame->blocks[block].out = true;
 }
 
-void zcbi_frame_let_go(struct frame *frame, uint32_t block)
+static void let_go(struct frame *frame, uint32_t block)
 {
     frame->blocks[block].held = false;
     if (!frame->blocks[block].out)
         free_block(frame, block);
+}
+
+void zcbi_frame_free_later(struct frame *frame, struct freed_block *freed)
+{
+    freed->next = atomic_load(&frame->freed);
+    while (!atomic_compare_exchange_weak(&frame->freed, &freed->next, freed))
+        ;
+}
+
+bool zcbi_frame_has_freed(struct frame *frame)
+{
+    return atomic_load(&frame->freed) != NULL;
+}
+
+void zcbi_frame_collect_freed(struct frame *frame)
+{
+    if (!atomic_load_explicit(&frame->freed, memory_order_relaxed))
+        return;
+    struct freed_block *freed = atomic_exchange(&frame->freed, NULL);
+    for (const struct freed_block *f = freed; f; f = f->next)
+        let_go(frame, f->block);
+    free_list(freed);
+}
+
+void zcbi_frame_shrink(struct frame *frame, uint32_t block, uint64_t bytes)
+{
+    struct block *shrunk = &frame->blocks[block];
+    uint64_t kept = whole_grains(bytes);
+    if (kept >= shrunk->bytes)
+        return;
+    free_extent(frame, shrunk->offset + kept, shrunk->bytes - kept);
+    shrunk->bytes = kept;
 }

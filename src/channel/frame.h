@@ -1,5 +1,6 @@
-/* The producer's private book of its frame and window: which blocks are out, which memory is free,
- * which is committed. Nothing in here is shared. */
+/* The allocator of a producer's frame and window: which blocks are out, which memory is free, which is committed.
+ * Nothing in here is shared with the other process. All but zcbi_frame_free_later is for the thread that has the
+ * sending turn. */
 #ifndef ZCB_FRAME_H
 #define ZCB_FRAME_H
 
@@ -17,6 +18,12 @@ struct block {
     bool held;      /* a zcb_block of this side has it */
 };
 
+/* A held block that its user has freed, until the next sender enters that. */
+struct freed_block {
+    struct freed_block *next;
+    uint32_t block;
+};
+
 struct frame {
     const struct geometry *geometry;
     const plat_memory *memory;
@@ -30,6 +37,7 @@ struct frame {
     struct extent *free_extents; /* of the frame, by offset, never adjacent */
     uint32_t free_extent_count;
     unsigned char *committed; /* one byte a COMMIT_BYTES unit */
+    struct freed_block *_Atomic freed;
 };
 
 zcb_error zcbi_frame_init(struct frame *frame, const struct geometry *geometry,
@@ -50,7 +58,13 @@ zcb_error zcbi_frame_give_back(struct frame *frame, uint32_t block);
 void zcbi_frame_hold(struct frame *frame, uint32_t block);
 /* A held block goes out, once. */
 void zcbi_frame_set_out(struct frame *frame, uint32_t block);
-/* This side holds it no more. */
-void zcbi_frame_let_go(struct frame *frame, uint32_t block);
+/* Any thread: this side holds freed->block no more. `freed` is the frame's from now on, which frees it (free). */
+void zcbi_frame_free_later(struct frame *frame, struct freed_block *freed);
+/* Any thread: something of the kind waits to be entered. */
+bool zcbi_frame_has_freed(struct frame *frame);
+/* Enters it. */
+void zcbi_frame_collect_freed(struct frame *frame);
+/* A block that is neither held nor out yet keeps its first `bytes` (> 0) only. */
+void zcbi_frame_shrink(struct frame *frame, uint32_t block, uint64_t bytes);
 
 #endif

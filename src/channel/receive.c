@@ -2,9 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel.h"
+#include "end.h"
 
-#define RING_MASK (RING_ENTRIES - 1)
 #define COPY_BYTES (UINT64_C(1) << 18) /* copied between two looks at signals */
 
 struct zcb_lease {
@@ -20,8 +19,8 @@ static bool data_ready(void *arg)
 {
     zcb_channel *channel = arg;
     const struct consumer *rx = &channel->rx;
-    return atomic_load(&rx->control->head) != rx->tail /* partner: publish */
-           || atomic_load(&rx->control->producer_closed) || zcbi_channel_state(channel);
+    return stream_published(rx->control) != rx->tail || stream_producer_closed(rx->control) ||
+           zcbi_channel_state(channel);
 }
 
 struct source zcbi_rx_data_source(zcb_channel *channel)
@@ -38,11 +37,10 @@ static zcb_error wait_for_data(zcb_channel *channel, const zcb_wait *wait)
         zcb_error state = zcbi_channel_state(channel);
         if (state)
             return state;
-        uint64_t head = atomic_load_explicit(&rx->control->head, memory_order_acquire);
+        uint64_t head = stream_published(rx->control);
         if (head != rx->tail)
             return head - rx->tail > RING_ENTRIES ? zcbi_channel_fail(channel) : ZCB_OK;
-        if (atomic_load(&rx->control->producer_closed) &&
-            atomic_load(&rx->control->head) == rx->tail)
+        if (stream_producer_closed(rx->control) && stream_published(rx->control) == rx->tail)
             return ZCB_ERR_PEER_CLOSED;
         zcb_error error = zcbi_channel_wait(channel, zcbi_rx_data_source(channel), &rx->spin, wait);
         if (error)
@@ -54,16 +52,14 @@ static zcb_error wait_for_data(zcb_channel *channel, const zcb_wait *wait)
 
 static void tell_producer(const struct consumer *rx)
 {
-    wait_ring(&rx->control->producer_asleep, rx->room_bell);
+    doorbell_ring(&rx->control->producer_asleep, rx->room_bell);
 }
 
 void zcbi_rx_give_back(zcb_channel *channel, uint32_t block)
 {
     struct consumer *rx = &channel->rx;
     zcbi_plat_mutex_lock(&rx->return_lock);
-    atomic_store_explicit(&rx->returns[rx->returned % BLOCKS], block, memory_order_relaxed);
-    rx->returned++;
-    atomic_store(&rx->control->returned, rx->returned); /* partner: room_ready, collect_returns */
+    stream_return(rx->control, rx->returns, rx->returned++, block);
     zcbi_plat_mutex_unlock(&rx->return_lock);
     tell_producer(rx);
 }
@@ -109,13 +105,24 @@ static bool part_is_there(const zcb_channel *channel, const struct descriptor *d
 
 static bool first_makes_sense(const struct descriptor *d)
 {
-    return (d->marks & MARK_FIRST) && !(d->marks & MARK_ABORT) && d->kind != 0 &&
-           d->bytes <= d->message_bytes &&
+    if (!(d->marks & MARK_FIRST) || (d->marks & MARK_ABORT) || d->kind == 0)
+        return false;
+    if (d->message_bytes == ZCB_OPEN_ENDED) /* one that ends at once is of known length */
+        return d->bytes > 0 && !(d->marks & (MARK_WHOLE | MARK_LAST));
+    return d->bytes <= d->message_bytes &&
            ((d->marks & MARK_LAST) != 0) == (d->bytes == d->message_bytes);
+}
+
+static bool next_of_open_makes_sense(const struct receiving *now, const struct descriptor *d)
+{
+    return !(d->marks & (MARK_FIRST | MARK_WHOLE)) && (d->bytes > 0 || (d->marks & MARK_LAST)) &&
+           d->bytes < ZCB_OPEN_ENDED - now->arrived;
 }
 
 static bool next_makes_sense(const struct receiving *now, const struct descriptor *d)
 {
+    if (now->message.bytes == ZCB_OPEN_ENDED)
+        return next_of_open_makes_sense(now, d);
     if ((d->marks & MARK_FIRST) || d->bytes == 0 || d->bytes > now->message.bytes - now->arrived)
         return false;
     if (((d->marks & MARK_LAST) != 0) != (d->bytes == now->message.bytes - now->arrived))
@@ -133,8 +140,7 @@ static zcb_error take_descriptor(zcb_channel *channel)
     struct descriptor d;
     memcpy(&d, &rx->ring[rx->tail & RING_MASK],
            sizeof(d)); /* once; from here on only the copy is used */
-    rx->tail++;
-    atomic_store(&rx->control->tail, rx->tail); /* partner: consumer_waits, ring_room */
+    stream_take(rx->control, ++rx->tail);
     tell_producer(rx);
     if (!descriptor_fits(channel, &d) || !part_is_there(channel, &d))
         return zcbi_channel_fail(channel);
@@ -197,8 +203,46 @@ static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
 
 void zcbi_rx_expect(zcb_channel *channel, zcb_wish wish)
 {
-    atomic_store(&channel->rx.control->wish, (uint32_t)wish); /* partner: consumer_waits */
+    stream_wish(channel->rx.control, (uint32_t)wish);
     tell_producer(&channel->rx);
+}
+
+zcb_error zcbi_rx_wait(zcb_channel *channel, const struct source *others, unsigned count,
+                       const zcb_wait *wait)
+{
+    struct source sources[WAIT_SOURCES] = {zcbi_rx_data_source(channel)};
+    if (count >= WAIT_SOURCES)
+        return ZCB_ERR_INVALID;
+    memcpy(&sources[1], others, count * sizeof(*others));
+    zcbi_rx_expect(channel, ZCB_WISH_COPY);
+    return zcbi_wait_any(sources, 1 + count, channel->peer, &channel->rx.spin, wait);
+}
+
+void zcbi_rx_before_sleep(zcb_channel *channel, void (*prepare)(void *arg), void *arg)
+{
+    channel->rx.spin.before_sleep = prepare;
+    channel->rx.spin.arg = arg;
+}
+
+bool zcbi_rx_is_ending(const zcb_channel *channel)
+{
+    return stream_producer_closed(channel->rx.control);
+}
+
+plat_handle zcbi_rx_standby_bell(const zcb_channel *channel)
+{
+    return channel->rx.standby_bell;
+}
+
+void zcbi_rx_arm_standby(zcb_channel *channel)
+{
+    zcbi_rx_expect(channel, ZCB_WISH_COPY);
+    doorbell_sleep(&channel->rx.control->consumer_asleep, SLEEP_STANDBY);
+}
+
+void zcbi_rx_disarm_standby(zcb_channel *channel)
+{
+    doorbell_rise(&channel->rx.control->consumer_asleep);
 }
 
 static zcb_error next_message(zcb_channel *channel, zcb_message *message, const zcb_wait *wait)
@@ -229,7 +273,7 @@ zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *me
     zcbi_rx_expect(channel, wish);
     error = next_message(channel, message, wait);
     if (error) {
-        atomic_store(&rx->control->wish, 0);
+        stream_wish(rx->control, 0);
         zcbi_turn_give(&rx->turn);
     }
     return error;
@@ -253,6 +297,8 @@ zcb_error zcbi_rx_read(zcb_channel *channel, void *destination, size_t bytes, si
     struct pace pace;
     zcbi_channel_pace_init(&pace, wait);
     while (bytes > 0) {
+        if (now->left == 0 && now->last && now->message.bytes == ZCB_OPEN_ENDED)
+            return ZCB_OK; /* it has ended */
         zcb_error error = now->left == 0 ? next_part(channel, &pace) : zcbi_pace_check(&pace);
         if (error)
             return error;
@@ -288,11 +334,11 @@ zcb_error zcb_receive_end(zcb_channel *channel)
     struct receiving *now = &rx->now;
     if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
-    if (!now->active || (!now->leased && now->read != now->message.bytes))
+    if (!now->active || (!now->leased && !(now->last && now->left == 0)))
         return ZCB_ERR_INVALID;
     give_back_part(channel);
     end_message(channel, true);
-    atomic_store(&rx->control->wish, 0);
+    stream_wish(rx->control, 0);
     zcbi_turn_give(&rx->turn);
     return ZCB_OK;
 }
@@ -304,13 +350,13 @@ void zcb_receive_drop(zcb_channel *channel)
         return;
     if (rx->now.active && !rx->now.leased) {
         zcb_wait now = {0};
-        atomic_store(&rx->control->dropped, rx->ended + 1); /* partner: consumer_dropped */
+        stream_drop(rx->control, rx->ended);
         tell_producer(rx);
         (void)discard(channel, &now);
     } else if (rx->now.active) {
         end_message(channel, true);
     }
-    atomic_store(&rx->control->wish, 0);
+    stream_wish(rx->control, 0);
     zcbi_turn_give(&rx->turn);
 }
 

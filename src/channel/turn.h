@@ -1,24 +1,9 @@
-/* A lock that is given in the order of asking, and whose wait can time out, be cancelled and be
- * interrupted: for what may be held while waiting for another process. */
+/* A ticket lock: it is given in the order of asking, and its wait can time out, be cancelled and be
+ * interrupted. For what may be held while waiting for another process. */
 #ifndef ZCB_TURN_H
 #define ZCB_TURN_H
 
-#include "wait.h"
-
-/* Somebody in this process who waits to be told something by another thread. */
-struct waiter {
-    struct waiter *next;
-    _Atomic uint32_t told;
-    _Atomic uint32_t asleep;
-    plat_handle event;
-    struct spin spin;
-};
-
-zcb_error zcbi_waiter_init(struct waiter *waiter);
-void zcbi_waiter_destroy(struct waiter *waiter);
-/* The waiter must not be destroyed before this returns: call it under the lock that guards its list. */
-void zcbi_waiter_tell(struct waiter *waiter);
-struct source zcbi_waiter_source(struct waiter *waiter);
+#include "waiter.h"
 
 struct turn {
     plat_mutex lock;

@@ -1,6 +1,7 @@
 #include "wait.h"
 
-#include <stdlib.h>
+#include "doorbell.h"
+
 #include <string.h>
 
 #define SPIN_START_NS 20000
@@ -8,72 +9,8 @@
 #define SPIN_ALONE_NS                                                                              \
     2000 /* after this it lets others run between its looks: perhaps whom it waits for */
 #define SPIN_MIN_NS 1000
-#define SPIN_LOOKS 32 /* looks between two readings of the clock */
-#define PACE_NS 20000000
+#define SPIN_LOOKS 32  /* looks between two readings of the clock */
 #define COUNT_EVERY 64 /* waits between two looks at how many processors may be used */
-#define UNWATCHED_BYTES (UINT64_C(1) << 20) /* what is done soon is not worth a hand-over */
-
-zcb_error zcb_cancel_create(zcb_cancel **cancel)
-{
-    if (!cancel)
-        return ZCB_ERR_INVALID;
-    zcb_cancel *made = calloc(1, sizeof(*made));
-    if (!made)
-        return ZCB_ERR_NO_MEMORY;
-    zcb_error error = zcbi_plat_event_create(&made->event);
-    if (error) {
-        free(made);
-        return error;
-    }
-    made->owner = zcbi_plat_getpid();
-    *cancel = made;
-    return ZCB_OK;
-}
-
-void zcb_cancel_set(zcb_cancel *cancel)
-{
-    if (cancel->owner != zcbi_plat_getpid())
-        return;
-    atomic_store(&cancel->set, 1);
-    zcbi_plat_event_set(cancel->event);
-}
-
-void zcb_cancel_reset(zcb_cancel *cancel)
-{
-    if (cancel->owner != zcbi_plat_getpid())
-        return;
-    zcbi_plat_event_clear(cancel->event);
-    atomic_store(&cancel->set, 0);
-}
-
-void zcb_cancel_free(zcb_cancel *cancel)
-{
-    if (!cancel)
-        return;
-    zcbi_plat_close(cancel->event);
-    free(cancel);
-}
-
-int64_t zcb_now_ns(void)
-{
-    return zcbi_plat_now_ns();
-}
-
-int64_t zcb_deadline_ns(int64_t timeout_ms)
-{
-    if (timeout_ms < 0)
-        return ZCB_NEVER;
-    int64_t now = zcbi_plat_now_ns();
-    if (timeout_ms > (ZCB_NEVER - now) / 1000000)
-        return ZCB_NEVER;
-    return now + timeout_ms * 1000000;
-}
-
-void zcb_advise_huge(void *memory, size_t bytes)
-{
-    if (memory)
-        zcbi_plat_advise_huge(memory, bytes);
-}
 
 static bool any_ready(const struct source *sources, unsigned count)
 {
@@ -81,11 +18,6 @@ static bool any_ready(const struct source *sources, unsigned count)
         if (sources[i].ready(sources[i].arg))
             return true;
     return false;
-}
-
-static bool cancelled(const zcb_wait *wait)
-{
-    return wait && wait->cancel && atomic_load(&wait->cancel->set) != 0;
 }
 
 static int64_t bounded(const struct spin *spin, int64_t budget_ns)
@@ -180,7 +112,7 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
     plat_handle handles[WAIT_SOURCES + 2];
     unsigned which;
     for (unsigned i = 0; i < count; i++) {
-        atomic_store(sources[i].asleep, SLEEP_BELL); /* partner: wait_ring */
+        doorbell_sleep(sources[i].asleep, SLEEP_BELL);
         handles[i] = sources[i].bell;
     }
     zcb_error error = ZCB_OK;
@@ -196,7 +128,7 @@ static zcb_error sleep_once(const struct source *sources, unsigned count, plat_h
             error = ZCB_ERR_PEER_GONE;
     }
     for (unsigned i = 0; i < count; i++)
-        atomic_store(sources[i].asleep, 0);
+        doorbell_rise(sources[i].asleep);
     return error;
 }
 
@@ -205,7 +137,7 @@ zcb_error zcbi_wait_any(const struct source *sources, unsigned count, plat_handl
 {
     if (any_ready(sources, count))
         return ZCB_OK;
-    if (cancelled(wait))
+    if (wait_is_cancelled(wait))
         return ZCB_ERR_CANCELLED;
     int64_t deadline = wait_deadline(wait);
     if (deadline <= 0)
@@ -226,34 +158,9 @@ zcb_error zcbi_wait_any(const struct source *sources, unsigned count, plat_handl
         if (error)
             return error;
         /* The other side may ring without end. */
-        if (cancelled(wait))
+        if (wait_is_cancelled(wait))
             return ZCB_ERR_CANCELLED;
         if (deadline != ZCB_NEVER && zcbi_plat_now_ns() >= deadline)
             return ZCB_ERR_TIMEOUT;
     }
-}
-
-void zcbi_pace_init(struct pace *pace, const zcb_wait *wait)
-{
-    *pace = (struct pace){.wait = wait, .next_ns = ZCB_NEVER};
-    if (wait && (wait->interrupted || wait->cancel))
-        pace->next_ns = zcbi_plat_now_ns() + PACE_NS;
-}
-
-zcb_error zcbi_pace_check(struct pace *pace)
-{
-    if (pace->watched.ready && pace->copied >= UNWATCHED_BYTES &&
-        pace->watched.ready(pace->watched.arg))
-        return ZCB_ERR_WATCHED;
-    if (pace->next_ns == ZCB_NEVER)
-        return ZCB_OK;
-    if (cancelled(pace->wait))
-        return ZCB_ERR_CANCELLED;
-    int64_t now = zcbi_plat_now_ns();
-    if (now < pace->next_ns)
-        return ZCB_OK;
-    pace->next_ns = now + PACE_NS;
-    if (pace->wait->interrupted && pace->wait->interrupted(pace->wait->arg))
-        return ZCB_ERR_INTERRUPTED;
-    return ZCB_OK;
 }

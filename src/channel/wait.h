@@ -4,14 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "layout.h"
-#include "platform/platform.h"
-
-struct zcb_cancel {
-    int64_t owner; /* process id: a forked child must not set its parent's */
-    plat_handle event;
-    _Atomic uint32_t set;
-};
+#include "cancel.h"
 
 /* How long it pays to spin at one place, learned from its recent waits. */
 struct spin {
@@ -23,7 +16,7 @@ struct spin {
     void *arg;
 };
 
-/* Something to wait for. Its maker stores what `ready` looks at and then calls wait_ring. */
+/* Something to wait for. Its maker stores what `ready` looks at and then calls doorbell_ring. */
 struct source {
     bool (*ready)(void *arg);
     void *arg;
@@ -43,31 +36,10 @@ zcb_error zcbi_wait_any(const struct source *sources, unsigned count, plat_handl
 zcb_error zcbi_wait_handles(const plat_handle *handles, unsigned count, const zcb_wait *wait,
                             unsigned *which);
 
-/* Wakes whoever sleeps. Call it after a sequentially consistent store of what it waits for: that store
- * and the load in here pair with the store of `asleep` and the look after it in zcbi_wait_any. */
-static inline void wait_ring(_Atomic uint32_t *asleep, plat_handle bell)
-{
-    if (atomic_load(asleep) != 0 && atomic_exchange(asleep, 0) != 0)
-        zcbi_plat_event_set(bell);
-}
-
 /* The deadline of a wait that may be NULL. */
 static inline int64_t wait_deadline(const zcb_wait *wait)
 {
     return wait ? wait->deadline_ns : ZCB_NEVER;
 }
-
-/* Asks `interrupted` now and then while bytes are copied, and minds what is watched. */
-struct pace {
-    const zcb_wait *wait;
-    int64_t next_ns;
-    struct source watched; /* or no `ready` */
-    uint64_t copied;       /* counted up by whoever copies */
-    uint32_t parts;        /* of a message, that were waited for */
-};
-
-void zcbi_pace_init(struct pace *pace, const zcb_wait *wait);
-/* ZCB_ERR_INTERRUPTED, _CANCELLED or _WATCHED when the copying is to end. */
-zcb_error zcbi_pace_check(struct pace *pace);
 
 #endif

@@ -160,14 +160,14 @@ zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expression, size_
 /* ---------------------------------------------------------------- sending */
 
 /* Under the lock. */
-static zcb_error match_first(zcb_bridge *bridge, zcb_message *message)
+static zcb_error match_first(zcb_bridge *bridge, zcb_message *message, uint32_t *flags)
 {
     zcb_error error = ZCB_OK;
     zcb_channel *channel = bridge->channel;
     struct post *post = bridge->posts;
     bool lease = post && post->lease && message->kind == ZCB_KIND_BYTES;
     message->id = post ? post->id : 0;
-    channel->tx.keep_whole = lease;
+    *flags = lease ? SEND_WHOLE : 0;
     if (!post)
         bridge->unmatched++;
     else if (post->failed)
@@ -181,7 +181,7 @@ static zcb_error match_first(zcb_bridge *bridge, zcb_message *message)
 
 /* Under the sending turn: gives the message the posted receive that it is for, or none yet (id 0). One that
  * wants the message in place gets it in one piece. */
-static zcb_error match(zcb_bridge *bridge, zcb_message *message)
+static zcb_error match(zcb_bridge *bridge, zcb_message *message, uint32_t *flags)
 {
     zcb_session *session = bridge->session;
     zcb_error error;
@@ -189,7 +189,7 @@ static zcb_error match(zcb_bridge *bridge, zcb_message *message)
     if (session->ended) /* all that was posted has failed with it */
         error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
     else
-        error = match_first(bridge, message);
+        error = match_first(bridge, message, flags);
     zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
@@ -224,14 +224,15 @@ static uint64_t taker_of(zcb_bridge *bridge, uint64_t id)
 static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const void *data,
                               uint64_t *refused_by, const zcb_wait *wait)
 {
-    zcb_error error = match(bridge, message);
+    uint32_t flags = 0;
+    zcb_error error = match(bridge, message, &flags);
     if (error) {
         if (refused_by)
             *refused_by = message->id;
         return error;
     }
     zcb_text part = {data, (size_t)message->bytes};
-    error = zcbi_tx_send(bridge->channel, message, &part, 1, wait);
+    error = zcbi_tx_send(bridge->channel, message, flags, &part, 1, wait);
     if (error == ZCB_ERR_REFUSED && refused_by)
         *refused_by = taker_of(bridge, message->id);
     if (error && error != ZCB_ERR_REFUSED)
@@ -250,12 +251,12 @@ zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, u
     if (!error && !zcb_session_alive(bridge->session, NULL))
         error = ZCB_ERR_PEER_GONE;
     if (!error)
-        error = zcbi_channel_take_turn(bridge->channel, &bridge->channel->tx.turn, wait);
+        error = zcbi_tx_lock(bridge->channel, wait);
     if (error)
         return error;
     zcb_message message = {.kind = kind, .bytes = bytes};
     error = send_in_turn(bridge, &message, data, refused_by, wait);
-    zcbi_turn_give(&bridge->channel->tx.turn);
+    zcbi_tx_unlock(bridge->channel);
     return error;
 }
 
@@ -347,21 +348,6 @@ zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id)
 
 /* ---------------------------------------------------------------- opening and closing */
 
-static zcb_error hand_over(zcb_session *session, const zcb_bridge *bridge)
-{
-    struct region *region = bridge->channel->region;
-    struct link_record record = {.magic = LINK_MAGIC,
-                                 .version = PROTOCOL_VERSION,
-                                 .type = LINK_CHANNEL,
-                                 .number = bridge->number,
-                                 .frame_bytes = region->geometry.frame_bytes,
-                                 .window_bytes = region->geometry.window_bytes};
-    plat_handle handles[1 + BELLS] = {region->memory.handle};
-    memcpy(&handles[1], region->bells, sizeof(region->bells));
-    memcpy(record.label, bridge->label, sizeof(record.label));
-    return zcbi_plat_link_send(session->link, &record, sizeof(record), handles, 1 + BELLS);
-}
-
 /* The session must go on, or the bridge is not entered. */
 static zcb_error enter(zcb_session *session, zcb_bridge *bridge)
 {
@@ -371,7 +357,8 @@ static zcb_error enter(zcb_session *session, zcb_bridge *bridge)
         error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
     } else {
         bridge->number = CHANNEL_BRIDGES + session->last_channel++;
-        error = hand_over(session, bridge);
+        error =
+            zcbi_link_send_channel(session->link, bridge->number, bridge->label, bridge->channel);
     }
     if (!error) {
         bridge->next = session->bridges;

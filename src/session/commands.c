@@ -31,7 +31,7 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
     struct limit limit;
     zcbi_limit_init(&limit, wait);
     zcb_error error;
-    while ((error = zcbi_tx_begin(session->commands, &message, &at_once)) == ZCB_ERR_TIMEOUT)
+    while ((error = zcbi_tx_begin(session->commands, &message, 0, &at_once)) == ZCB_ERR_TIMEOUT)
         if ((error = wait_for_room(session, &limit, wait)) != ZCB_OK)
             return zcbi_tx_abort(session->commands), error;
     for (int i = 0; i < 2; i++) {

@@ -185,13 +185,10 @@ static bool has_data(zcb_session *session)
 static zcb_error wait_for_reply(zcb_session *session, const struct source *also,
                                 const zcb_wait *wait)
 {
-    struct source sources[3] = {zcbi_rx_data_source(session->commands),
-                                zcbi_waiter_source(&session->reader)};
+    struct source others[2] = {zcbi_waiter_source(&session->reader)};
     if (also)
-        sources[2] = *also;
-    zcbi_rx_expect(session->commands, ZCB_WISH_COPY);
-    return zcbi_wait_any(sources, also ? 3 : 2, session->process, &session->commands->rx.spin,
-                         wait);
+        others[1] = *also;
+    return zcbi_rx_wait(session->commands, others, also ? 2 : 1, wait);
 }
 
 static zcb_error read_without_lock(zcb_session *session, const struct source *also,
@@ -217,7 +214,7 @@ static bool time_to_expire(zcb_session *session)
 static void disarm(zcb_session *session)
 {
     if (session->armed)
-        atomic_store(&session->commands->rx.control->consumer_asleep, SLEEP_NONE);
+        zcbi_rx_disarm_standby(session->commands);
     session->armed = false;
 }
 
@@ -293,9 +290,7 @@ static void arm(zcb_session *session, struct follower *standby)
 {
     if (!session->armed) {
         session->armed = true;
-        zcbi_rx_expect(session->commands, ZCB_WISH_COPY);
-        atomic_store(&session->commands->rx.control->consumer_asleep,
-                     SLEEP_STANDBY); /* partner: publish */
+        zcbi_rx_arm_standby(session->commands);
         if (has_data(session))
             zcbi_waiter_tell(&standby->waiter);
     }
@@ -337,7 +332,7 @@ static zcb_error sleep_standing_by(zcb_session *session, struct follower *self,
 {
     const plat_handle handles[] = {
         [CALLED] = self->waiter.event,
-        [RUNG] = session->commands->rx.standby_bell,
+        [RUNG] = zcbi_rx_standby_bell(session->commands),
         [ENGINE_ENDED] = session->process,
     };
     zcb_wait limits = wait ? *wait : (zcb_wait){0};

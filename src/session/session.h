@@ -3,9 +3,12 @@
 #ifndef ZCB_SESSION_H
 #define ZCB_SESSION_H
 
-#include "channel/channel.h"
+#include "channel/pace.h"
+#include "channel/turn.h"
 #include "platform/error.h"
-#include "protocol/protocol.h"
+#include "protocol/link.h"
+#include "protocol/message.h"
+#include "protocol/urgent.h"
 
 /* A result with the memory behind it. */
 struct reply {

@@ -2,10 +2,12 @@
  * An engine for the tests of sessions and bridges: the library's engine side without PowerShell. A command
  * is a word and its argument (run, below); variables hold bytes. FAKE_ENGINE says how to start wrongly.
  */
+#include "channel/block.h"
 #include "fake_engine.h"
 
-#include "channel/channel.h"
-#include "protocol/protocol.h"
+#include "protocol/link.h"
+#include "protocol/message.h"
+#include "protocol/urgent.h"
 
 #define PIECE_BYTES 65536
 
@@ -299,7 +301,7 @@ static void give_reply_up(uint64_t id)
     char *half = calloc(1, 1 << 21);
     size_t written = 0;
     (void)zcbi_turn_take(&commands->tx.turn, NULL);
-    (void)zcbi_tx_begin(commands, &message, NULL);
+    (void)zcbi_tx_begin(commands, &message, 0, NULL);
     (void)zcbi_tx_write(commands, half, 1 << 21, &written, NULL);
     zcbi_tx_abort(commands);
     zcbi_turn_give(&commands->tx.turn);

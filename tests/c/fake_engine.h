@@ -2,6 +2,7 @@
 #ifndef ZCB_TEST_FAKE_ENGINE_H
 #define ZCB_TEST_FAKE_ENGINE_H
 
+#include "channel/block.h"
 #include "session/session.h"
 #include "support.h"
 

@@ -2,12 +2,12 @@
 #ifndef ZCB_TEST_SUPPORT_H
 #define ZCB_TEST_SUPPORT_H
 
+#include "channel/block.h"
 #include "system.h"
 
 #include <pthread.h>
 #include <sched.h>
 
-#include "channel/channel.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (UINT64_C(1) << 20)

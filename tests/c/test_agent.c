@@ -1,7 +1,10 @@
 /* The engine's side, with a program whose records and messages are made by hand, both in this process. */
+#include "channel/block.h"
 #include "support.h"
 
-#include "protocol/protocol.h"
+#include "protocol/link.h"
+#include "protocol/message.h"
+#include "protocol/urgent.h"
 
 /* The program's side. */
 struct program {
@@ -230,7 +233,7 @@ static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **sta
     size_t written = 0;
     zcb_command command;
     atomic_store(&program->commands->tx.control->wish, ZCB_WISH_COPY); /* it shows as it comes */
-    assert_ok(zcbi_tx_begin(program->commands, &message, NULL));
+    assert_ok(zcbi_tx_begin(program->commands, &message, 0, NULL));
     assert_ok(zcbi_tx_write(program->commands, half, MIB / 2, &written, NULL));
     zcbi_tx_abort(program->commands);
     message = (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 2, .bytes = sizeof(wire)};
@@ -291,7 +294,7 @@ static void a_close_in_the_middle_of_a_command_ends_the_session_in_good_order(vo
     char *some = calloc(1, MIB);
     size_t written = 0;
     pthread_t thread = start_thread(next_here, program);
-    assert_ok(zcbi_tx_begin(program->commands, &message, NULL)); /* when it waits there */
+    assert_ok(zcbi_tx_begin(program->commands, &message, 0, NULL)); /* when it waits there */
     assert_ok(zcbi_tx_write(program->commands, some, MIB, &written, NULL));
     zcb_channel_close(program->commands);
     void *error;

@@ -1,5 +1,6 @@
 /* Blocks: memory of the frame that is filled in place and sent without a copy. Both ends are in this process
  * and share one mapping, so that a message in place has the address of its block. */
+#include "channel/block.h"
 #include "support.h"
 
 #define FRAME (UINT64_C(1) << 20)
@@ -548,7 +549,7 @@ static void returning_a_block_that_is_held_but_not_out_ends_the_channel(void **s
 {
     struct pair *pair = *state;
     zcb_block *block = allocate(pair->a, 100, 1), *none;
-    zcbi_rx_give_back(pair->b, block->block);
+    zcbi_rx_give_back(pair->b, block->freed.block);
     assert_int_equal(send(pair->a, 1, zcb_block_data(block), 100), ZCB_ERR_PROTOCOL);
     assert_int_equal(allocate_at_once(pair->a, 1, &none), ZCB_ERR_PROTOCOL);
     fill(zcb_block_data(block), 100, 2); /* the memory is still ours */
@@ -560,7 +561,7 @@ static void returning_a_sent_block_twice_ends_the_channel(void **state)
     struct pair *pair = *state;
     zcb_block *block = allocate(pair->a, 100, 1), *none;
     assert_ok(send(pair->a, 1, zcb_block_data(block), 100));
-    uint32_t number = block->block;
+    uint32_t number = block->freed.block;
     assert_true(copies(pair->b, 1, 100));
     zcbi_rx_give_back(pair->b, number);
     assert_int_equal(allocate_at_once(pair->a, 1, &none), ZCB_ERR_PROTOCOL);

@@ -1,4 +1,5 @@
 /* Bridges: pairing, refusal, withdrawal, closing, with an engine that is no PowerShell. */
+#include "channel/block.h"
 #include "fake_engine.h"
 
 #define FRAME (UINT64_C(1) << 20)

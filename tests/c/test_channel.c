@@ -1,4 +1,5 @@
 /* Channels by their public calls: both ends in this process. */
+#include "channel/block.h"
 #include "support.h"
 
 #define FRAME (UINT64_C(1) << 20)
@@ -558,7 +559,7 @@ static void send_a_part(struct pair *pair, uint64_t id, const unsigned char *pay
     size_t written = 0;
     zcbi_rx_expect(pair->b, ZCB_WISH_LEASE);
     assert_ok(zcbi_turn_take(&pair->a->tx.turn, NULL));
-    assert_ok(zcbi_tx_begin(pair->a, &message, NULL));
+    assert_ok(zcbi_tx_begin(pair->a, &message, 0, NULL));
     assert_ok(zcbi_tx_write(pair->a, payload, part, &written, NULL));
 }
 

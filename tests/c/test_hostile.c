@@ -1,5 +1,6 @@
 /* A peer that writes nonsense into what is shared: an error, never a crash. Here `b` is the peer, whose
  * fields are written by hand, and `a` is ours. */
+#include "channel/block.h"
 #include "fake_engine.h"
 
 #if !defined(_WIN32)
@@ -84,7 +85,24 @@ static void assert_failed(struct pair *pair)
         .marks = MARK_FIRST | MARK_WHOLE                                                           \
     }
 
+#define FIRST_OF_OPEN                                                                              \
+    {                                                                                              \
+        .kind = ZCB_KIND_BYTES, .message_bytes = ZCB_OPEN_ENDED, .offset = 64, .bytes = 100,       \
+        .block = 20, .marks = MARK_FIRST                                                           \
+    }
+
 static const struct descriptor senseless_first[] = {
+    {.kind = 1, .message_bytes = ZCB_OPEN_ENDED, .block = NO_BLOCK, .marks = MARK_FIRST},
+    {.kind = 1,
+     .message_bytes = ZCB_OPEN_ENDED,
+     .bytes = 1,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1,
+     .message_bytes = ZCB_OPEN_ENDED,
+     .bytes = 1,
+     .block = 20,
+     .marks = MARK_FIRST | MARK_WHOLE},
     {.kind = 0, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_LAST},
     {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = 0},
@@ -163,6 +181,13 @@ static const struct {
     {FIRST_PART, {.bytes = 900, .offset = DATA - 899, .block = 21, .marks = MARK_LAST}},
     {FIRST_PART, {.bytes = UINT64_MAX, .block = 21, .marks = MARK_LAST}},
     {FIRST_PART, {.bytes = 5, .block = 21, .marks = MARK_ABORT | MARK_FIRST, .offset = UINT64_MAX}},
+    {FIRST_OF_OPEN, {.bytes = 1, .block = 21, .marks = MARK_FIRST}},
+    {FIRST_OF_OPEN, {.bytes = 1, .offset = 164, .block = 20, .marks = MARK_WHOLE}},
+    {FIRST_OF_OPEN, {.bytes = 1, .offset = 164, .block = 20, .marks = MARK_WHOLE | MARK_LAST}},
+    {FIRST_OF_OPEN, {.block = NO_BLOCK}},
+    {FIRST_OF_OPEN, {.offset = 1, .block = NO_BLOCK, .marks = MARK_LAST}},
+    {FIRST_OF_OPEN, {.bytes = UINT64_MAX - 100, .block = 21, .marks = MARK_LAST}},
+    {FIRST_OF_OPEN, {.bytes = 1, .block = BLOCKS}},
     {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .block = 20, .marks = MARK_LAST}},
     {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .block = 21, .marks = MARK_LAST | MARK_WHOLE}},
     {FIRST_OF_WHOLE, {.bytes = 900, .offset = 163, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
@@ -230,7 +255,7 @@ static void a_whole_message_longer_than_its_memory_cannot_be_leased(void **state
     struct pair pair = make_pair();
     zcb_message message;
     struct descriptor part = {.kind = 1,
-                              .message_bytes = UINT64_MAX,
+                              .message_bytes = UINT64_MAX - 1,
                               .bytes = DATA,
                               .block = 20,
                               .marks = MARK_FIRST | MARK_WHOLE};
@@ -618,7 +643,7 @@ static void a_block_that_is_returned_while_it_is_written_hurts_only_the_peer(voi
     unsigned char *payload = calloc(1, FRAME);
     size_t written = 0;
     zcbi_rx_expect(pair.b, ZCB_WISH_LEASE);
-    assert_ok(zcbi_tx_begin(pair.a, &message, NULL));
+    assert_ok(zcbi_tx_begin(pair.a, &message, 0, NULL));
     assert_ok(zcbi_tx_write(pair.a, payload, FRAME / 2, &written, NULL));
     zcbi_rx_give_back(pair.b, pair.a->tx.now.block);
     assert_ok(zcbi_tx_write(pair.a, payload, FRAME / 2, &written, NULL));
@@ -632,12 +657,12 @@ static void a_block_that_is_returned_while_it_is_written_hurts_only_the_peer(voi
 static zcb_error join_with_bell(const struct region *region, plat_handle memory,
                                 uint64_t frame_bytes, uint64_t window_bytes, plat_handle bell)
 {
-    plat_handle bells[BELLS];
+    struct region_handles handles = {
+        .frame_bytes = frame_bytes, .window_bytes = window_bytes, .memory = memory};
     zcb_channel *joined = NULL;
     for (int i = 0; i < BELLS; i++)
-        bells[i] = copy_of(i == 0 ? bell : region->bells[i]);
-    zcb_error error =
-        zcbi_channel_join(memory, bells, frame_bytes, window_bytes, PLAT_NO_HANDLE, &joined);
+        handles.bells[i] = copy_of(i == 0 ? bell : region->bells[i]);
+    zcb_error error = zcbi_channel_join(&handles, PLAT_NO_HANDLE, &joined);
     if (!error)
         zcb_channel_free(joined);
     return error;

@@ -1,4 +1,5 @@
 /* Sessions, with an engine that is no PowerShell. */
+#include "channel/block.h"
 #include "fake_engine.h"
 
 #if defined(__has_feature)

@@ -23,7 +23,7 @@ static struct source source_of(struct place *place)
 static void put(struct place *place)
 {
     atomic_store(&place->value, 1);
-    wait_ring(&place->asleep, place->bell);
+    doorbell_ring(&place->asleep, place->bell);
 }
 
 static int set_up(void **state)

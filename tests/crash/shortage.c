@@ -1,4 +1,5 @@
 /* What one side cannot have is an error that says so, on both sides, and the session goes on. */
+#include "channel/block.h"
 #include "fake_engine.h"
 
 #include <signal.h>

@@ -1,4 +1,5 @@
 /* The engine's side by itself, in this process, where what it leaves can be counted; the program's side is played. */
+#include "channel/block.h"
 #include "check.h"
 
 #include <fcntl.h>
@@ -6,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel/channel.h"
-#include "protocol/protocol.h"
+#include "protocol/link.h"
+#include "protocol/message.h"
+#include "protocol/urgent.h"
 #include "support.h"
 
 #define TEXT_BYTES (100 * KIB)

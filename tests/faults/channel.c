@@ -1,11 +1,11 @@
 /* Both ends of a channel in this process: every way that a message can go. */
+#include "channel/block.h"
 #include "check.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
-#include "channel/channel.h"
 #include "support.h"
 
 #define FRAME_BYTES (256 * KIB)

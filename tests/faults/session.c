@@ -1,4 +1,5 @@
 /* A session with the fake engine: commands, stops, timeouts, bridges. */
+#include "channel/block.h"
 #include "check.h"
 
 #include <libgen.h>

@@ -1,0 +1,138 @@
+/*
+ * An open-ended message goes piece by piece. A piece that is full is published, the last one at the end.
+ *
+ * The first piece is memory of the frame, where it has room: a message that ends within it is published as a
+ * whole message of known length, which needs no receiver and can be held in place. The others are the window's,
+ * which stay in the cache, or the frame's while all of the window is on its way. So a sender runs at most frame and
+ * window ahead of its receiver, and needs none to begin.
+ */
+#include "send_open.h"
+
+#include <string.h>
+
+static bool is_in_frame(const struct producer *tx, uint32_t block)
+{
+    return block >= tx->frame.geometry->pieces;
+}
+
+zcb_error zcbi_open_begin(zcb_channel *channel, const zcb_wait *wait)
+{
+    uint32_t room = 0;
+    channel->tx.now.streaming = true;
+    for (;;) {
+        zcb_error error = zcbi_tx_ready(channel, &room);
+        if (error || room > 0)
+            return error;
+        error = zcbi_tx_wait_for_room(channel, wait);
+        if (error)
+            return error;
+    }
+}
+
+static bool allocate_piece(struct producer *tx, uint32_t *block)
+{
+    uint64_t bytes = tx->frame.geometry->piece_bytes;
+    if (!tx->now.begun && zcbi_frame_allocate(&tx->frame, bytes, block))
+        return true;
+    return zcbi_frame_take_piece(&tx->frame, block) ||
+           zcbi_frame_allocate(&tx->frame, bytes, block);
+}
+
+/* Waits for the next piece, and for a descriptor to publish it with. */
+static zcb_error take_piece(zcb_channel *channel, const zcb_wait *wait)
+{
+    struct producer *tx = &channel->tx;
+    struct sending *now = &tx->now;
+    for (;;) {
+        uint32_t room = 0;
+        zcb_error error = zcbi_tx_ready(channel, &room);
+        if (!error && zcbi_tx_dropped(tx))
+            error = ZCB_ERR_REFUSED;
+        if (error)
+            return error;
+        if (room > 0 && allocate_piece(tx, &now->block)) {
+            now->offset = zcbi_frame_offset(&tx->frame, now->block);
+            now->room = tx->frame.geometry->piece_bytes;
+            return ZCB_OK;
+        }
+        error = zcbi_tx_wait_for_room(channel, wait);
+        if (error)
+            return error;
+    }
+}
+
+/* What was written of the current piece; marks: 0, or those of the last part. */
+static zcb_error publish_piece(zcb_channel *channel, uint32_t marks)
+{
+    struct producer *tx = &channel->tx;
+    struct sending *now = &tx->now;
+    uint64_t bytes = now->written - now->published;
+    uint32_t block = now->block;
+    if (block != NO_BLOCK && is_in_frame(tx, block))
+        zcbi_frame_shrink(&tx->frame, block, bytes);
+    zcb_error error =
+        zcbi_tx_publish(channel, block, block == NO_BLOCK ? 0 : now->offset, bytes, marks);
+    if (error)
+        return error;
+    now->block = NO_BLOCK;
+    now->room = 0;
+    return ZCB_OK;
+}
+
+static zcb_error copy_into_piece(zcb_channel *channel, const unsigned char *bytes, size_t step)
+{
+    struct producer *tx = &channel->tx;
+    struct sending *now = &tx->now;
+    uint64_t at = now->offset + (now->written - now->published);
+    zcb_error error = zcbi_frame_commit(&tx->frame, at, step);
+    if (error)
+        return error;
+    memcpy(channel->region->memory.base + tx->frame.data_at + at, bytes, step);
+    now->written += step;
+    now->room -= step;
+    return now->room == 0 ? publish_piece(channel, 0) : ZCB_OK;
+}
+
+zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size_t count,
+                          size_t *written, struct pace *pace)
+{
+    struct sending *now = &channel->tx.now;
+    while (count > 0) {
+        zcb_error error = zcbi_pace_check(pace);
+        if (!error && now->block == NO_BLOCK)
+            error = take_piece(channel, pace->wait);
+        if (error)
+            return error;
+        size_t step = count < now->room ? count : (size_t)now->room;
+        error = copy_into_piece(channel, bytes, step);
+        if (error)
+            return error;
+        bytes += step;
+        count -= step;
+        *written += step;
+        pace->copied += step;
+    }
+    return ZCB_OK;
+}
+
+zcb_error zcbi_open_flush(zcb_channel *channel)
+{
+    const struct sending *now = &channel->tx.now;
+    uint32_t room = 0;
+    if (now->written == now->published)
+        return ZCB_OK;
+    zcb_error error = zcbi_tx_ring_room(channel, &room);
+    return error || room == 0 ? error : publish_piece(channel, 0);
+}
+
+zcb_error zcbi_open_end(zcb_channel *channel)
+{
+    struct producer *tx = &channel->tx;
+    struct sending *now = &tx->now;
+    if (now->begun)
+        return publish_piece(channel, MARK_LAST);
+    /* All of it is here: from now on it is a message of known length. */
+    now->message.bytes = now->written;
+    bool whole = now->block == NO_BLOCK || is_in_frame(tx, now->block);
+    return publish_piece(channel, MARK_LAST | (whole ? MARK_WHOLE : 0u));
+}
