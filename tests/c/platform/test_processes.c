@@ -3,11 +3,6 @@
 
 #include <stdatomic.h>
 
-static int64_t soon(void)
-{
-    return zcbi_plat_now_ns() + 20000 * MS;
-}
-
 /* ---- clock ---- */
 
 static void clock_never_goes_back_and_is_never_0(void **state)

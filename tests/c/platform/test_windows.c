@@ -6,11 +6,6 @@
 
 #include "channel/wait.h"
 
-static int64_t soon(void)
-{
-    return zcbi_plat_now_ns() + 20000 * MS;
-}
-
 /* ---- sections ---- */
 
 static DWORD state_of(const void *address)
