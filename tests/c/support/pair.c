@@ -2,7 +2,7 @@
 
 struct pair make_pair(uint64_t frame_bytes, uint64_t window_bytes)
 {
-    struct pair pair;
+    struct pair pair = {0};
     zcb_channel_options options = {.frame_bytes = frame_bytes, .window_bytes = window_bytes};
     assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
     return pair;

@@ -10,6 +10,7 @@
 
 struct pair {
     zcb_channel *a, *b;
+    uint64_t head; /* descriptors that a test has published by hand, as b (hostile.h) */
 };
 
 struct pair make_pair(uint64_t frame_bytes, uint64_t window_bytes);
