@@ -1,6 +1,6 @@
 /* The engine is killed at random moments: all that the program waits for ends at once and says so, nothing is left
  * behind, and the next session works. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* The program is killed at random moments: the engine, and what it had started, ends by itself at once, and nothing is
  * left behind. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* A side that is stopped (SIGSTOP) is not dead: timeouts apply, all other waits go on, and after SIGCONT nothing is
  * lost. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -3,6 +3,7 @@
  * is a word and its argument (run, below); variables hold bytes. FAKE_ENGINE says how to start wrongly.
  */
 #include "fake_engine.h"
+#include "support.h"
 
 #include "channel/channel.h"
 #include "protocol/protocol.h"
@@ -224,7 +225,9 @@ static void idle(void)
 
 static void start_child(uint64_t id)
 {
-    answer(id, "%lld", start_and_leave(fake_engine(), "idle"));
+    char self[4096];
+    own_path(self);
+    answer(id, "%lld", start_and_leave(self, "idle"));
 }
 
 static void count_descriptors(uint64_t id)

@@ -1,5 +1,5 @@
 /* What the Windows side of src/platform/platform.h adds to the contract: sections, jobs, pipes, paths, signals' stand-in. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <aclapi.h>
 #include <sddl.h>

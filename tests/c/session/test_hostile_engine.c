@@ -1,6 +1,6 @@
 /* An engine that writes nonsense, or answers without end. */
-#include "fake_engine.h"
 #include "flood.h"
+#include "sessions.h"
 
 #if !defined(_WIN32)
 #include <sys/eventfd.h>

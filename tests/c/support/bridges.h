@@ -2,7 +2,7 @@
 #ifndef ZCB_TEST_BRIDGES_H
 #define ZCB_TEST_BRIDGES_H
 
-#include "fake_engine.h"
+#include "sessions.h"
 
 #define FRAME (UINT64_C(1) << 20)
 #define WINDOW (UINT64_C(256) << 10)
