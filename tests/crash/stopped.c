@@ -115,12 +115,6 @@ static void a_stopped_engine_can_be_closed(void **state)
 
 /* ---------------------------------------------------------------- random moments */
 
-static void exit_with(const char *what)
-{
-    fprintf(stderr, "the program failed: %s\n", what);
-    _exit(1);
-}
-
 static void be_program(uint64_t random, int pipe)
 {
     zcb_session_options options = fake_options();
