@@ -24,7 +24,9 @@ done
 check python/native '*.c' ''
 check python/virtualshell '*.py*' ''
 check powershell/module '*.ps*' ''
-check tests/c 'test_*.c' test_
+for room in platform channel session agent; do
+    check "tests/c/$room" 'test_*.c' test_
+done
 check tests/faults '*.c' ''
 check fuzz 'fuzz_*.c' fuzz_
 check examples/c '*.c' example-

@@ -1,6 +1,6 @@
 /* The engine is killed at random moments: all that the program waits for ends at once and says so, nothing is left
  * behind, and the next session works. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -170,7 +170,7 @@ static void kill_while_closing(uint64_t random)
     assert_no_fault(traffic_free(&traffic));
 }
 
-static void run_once(uint64_t random, enum phase phase)
+static void run_once(uint64_t random, unsigned phase)
 {
     switch (phase) {
     case PHASE_START:
@@ -187,12 +187,7 @@ static void run_once(uint64_t random, enum phase phase)
 static void every_wait_ends_when_the_engine_is_killed(void **state)
 {
     (void)state;
-    struct footprint before = footprint_now();
-    for (unsigned run = 0; run < sweep.runs; run++) {
-        sweep_guard(run);
-        run_once(sweep_random(&sweep, run), (enum phase)(run % PHASES));
-        assert_nothing_left(&before);
-    }
+    sweep_phases(&sweep, PHASES, run_once);
     delays_report(&calls, "from the engine's end to the end of a wait");
 }
 

@@ -1,6 +1,6 @@
 /* The program is killed at random moments: the engine, and what it had started, ends by itself at once, and nothing is
  * left behind. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -27,12 +27,6 @@ static struct sweep sweep;
 static struct delays ends;
 
 /* ---------------------------------------------------------------- the program */
-
-static void exit_with(const char *what)
-{
-    fprintf(stderr, "the program failed: %s\n", what);
-    _exit(1);
-}
 
 /* Ends only by being killed. In the phases but the first it says so once it is there. */
 static void be_program(enum phase phase, uint64_t random, int ready)
@@ -100,11 +94,11 @@ static void await_orphans(void)
     assert_int_equal(errno, ECHILD);
 }
 
-static void run_once(uint64_t random, enum phase phase)
+static void run_once(uint64_t random, unsigned phase)
 {
     char byte;
     int ready;
-    pid_t program = start_program(phase, next_random(&random), &ready);
+    pid_t program = start_program((enum phase)phase, next_random(&random), &ready);
     if (phase != PHASE_START)
         assert_int_equal(read(ready, &byte, 1), 1);
     pass_ns(random_ns(&random, FIRST_NS, LAST_NS));
@@ -116,12 +110,7 @@ static void run_once(uint64_t random, enum phase phase)
 static void the_engine_ends_when_the_program_is_killed(void **state)
 {
     (void)state;
-    struct footprint before = footprint_now();
-    for (unsigned run = 0; run < sweep.runs; run++) {
-        sweep_guard(run);
-        run_once(sweep_random(&sweep, run), (enum phase)(run % PHASES));
-        assert_nothing_left(&before);
-    }
+    sweep_phases(&sweep, PHASES, run_once);
     delays_report(&ends, "from the program's end to the end of a process that it leaves");
 }
 

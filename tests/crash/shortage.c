@@ -1,24 +1,10 @@
 /* What one side cannot have is an error that says so, on both sides, and the session goes on. */
 #include "channel/block.h"
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-
-static int set_up(void **state)
-{
-    zcb_session_options options = fake_options();
-    *state = start_session(&options);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    zcb_session_free(*state);
-    assert_no_children();
-    return 0;
-}
 
 /* Returns the limit that was. By the system call: C libraries differ in the type of `resource`. */
 static rlim_t set_limit(pid_t pid, int resource, rlim_t soft)
@@ -124,11 +110,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            memory_beyond_the_limit_on_files_is_refused_without_a_signal, set_up, tear_down),
+            memory_beyond_the_limit_on_files_is_refused_without_a_signal, set_up_session,
+            tear_down_session),
         cmocka_unit_test_setup_teardown(
-            an_engine_without_descriptors_opens_a_bridge_once_it_has_some, set_up, tear_down),
+            an_engine_without_descriptors_opens_a_bridge_once_it_has_some, set_up_session,
+            tear_down_session),
         cmocka_unit_test_setup_teardown(a_receive_ends_when_the_engine_cannot_open_the_bridge,
-                                        set_up, tear_down),
+                                        set_up_session, tear_down_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* A side that is stopped (SIGSTOP) is not dead: timeouts apply, all other waits go on, and after SIGCONT nothing is
  * lost. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -114,12 +114,6 @@ static void a_stopped_engine_can_be_closed(void **state)
 }
 
 /* ---------------------------------------------------------------- random moments */
-
-static void exit_with(const char *what)
-{
-    fprintf(stderr, "the program failed: %s\n", what);
-    _exit(1);
-}
 
 static void be_program(uint64_t random, int pipe)
 {

@@ -233,6 +233,23 @@ void assert_nothing_left(const struct footprint *before)
     assert_int_equal(now.files, before->files);
 }
 
+void sweep_phases(const struct sweep *sweep, unsigned phases,
+                  void (*run_once)(uint64_t random, unsigned phase))
+{
+    struct footprint before = footprint_now();
+    for (unsigned run = 0; run < sweep->runs; run++) {
+        sweep_guard(run);
+        run_once(sweep_random(sweep, run), run % phases);
+        assert_nothing_left(&before);
+    }
+}
+
+void exit_with(const char *what)
+{
+    fprintf(stderr, "the program failed: %s\n", what);
+    _exit(1);
+}
+
 /* ---------------------------------------------------------------- delays */
 
 void delays_add(struct delays *delays, int64_t ns, int64_t starved)

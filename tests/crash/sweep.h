@@ -16,6 +16,11 @@ struct sweep sweep_options(int argc, char **argv, unsigned runs);
 uint64_t sweep_random(const struct sweep *sweep, unsigned run);
 /* Ends the program when a run hangs; to be called at the beginning of each. */
 void sweep_guard(unsigned run);
+/* Runs all of them, in one phase after the other, and asserts that none leaves anything. */
+void sweep_phases(const struct sweep *sweep, unsigned phases,
+                  void (*run_once)(uint64_t random, unsigned phase));
+/* The end of a program that a run has started, and that found something wrong. */
+_Noreturn void exit_with(const char *what);
 
 /* Orphans become this process's children, so that they are seen. Where it is allowed to, this process also gets a
  * /dev/shm, a /tmp and a network namespace (which counts AF_UNIX sockets) of its own, in which nobody else leaves

@@ -2,8 +2,9 @@
  * An engine for the tests of sessions and bridges: the library's engine side without PowerShell. A command
  * is a word and its argument (run, below); variables hold bytes. FAKE_ENGINE says how to start wrongly.
  */
-#include "channel/block.h"
 #include "fake_engine.h"
+#include "channel/block.h"
+#include "support.h"
 
 #include "protocol/link.h"
 #include "protocol/message.h"
@@ -226,7 +227,9 @@ static void idle(void)
 
 static void start_child(uint64_t id)
 {
-    answer(id, "%lld", start_and_leave(fake_engine(), "idle"));
+    char self[4096];
+    own_path(self);
+    answer(id, "%lld", start_and_leave(self, "idle"));
 }
 
 static void count_descriptors(uint64_t id)

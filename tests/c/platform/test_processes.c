@@ -3,11 +3,6 @@
 
 #include <stdatomic.h>
 
-static int64_t soon(void)
-{
-    return zcbi_plat_now_ns() + 20000 * MS;
-}
-
 /* ---- clock ---- */
 
 static void clock_never_goes_back_and_is_never_0(void **state)
@@ -903,19 +898,19 @@ static void programs_are_found_on_path(void **state)
     setenv("PATH", variable, 1);
     snprintf(expected, sizeof(expected),
              "%s%c"
-             "test_platform%s",
+             "test_processes%s",
              folder, FOLDER_SEPARATOR, EXECUTABLE);
-    assert_ok(zcbi_plat_find_program("test_platform", path, sizeof(path)));
+    assert_ok(zcbi_plat_find_program("test_processes", path, sizeof(path)));
     assert_string_equal(path, expected);
-    assert_int_equal(zcbi_plat_find_program("test_platform", path, 7), ZCB_ERR_INVALID);
+    assert_int_equal(zcbi_plat_find_program("test_processes", path, 7), ZCB_ERR_INVALID);
     assert_int_equal(zcbi_plat_find_program("", path, sizeof(path)), ZCB_ERR_NOT_FOUND);
-    assert_int_equal(zcbi_plat_find_program("../c/test_platform", path, sizeof(path)),
+    assert_int_equal(zcbi_plat_find_program("../c/test_processes", path, sizeof(path)),
                      ZCB_ERR_NOT_FOUND);
     setenv("PATH", ".", 1); /* a relative folder: anybody may have put a file there */
-    assert_int_equal(zcbi_plat_find_program("test_platform", path, sizeof(path)),
+    assert_int_equal(zcbi_plat_find_program("test_processes", path, sizeof(path)),
                      ZCB_ERR_NOT_FOUND);
     unsetenv("PATH");
-    assert_int_equal(zcbi_plat_find_program("test_platform", path, sizeof(path)),
+    assert_int_equal(zcbi_plat_find_program("test_processes", path, sizeof(path)),
                      ZCB_ERR_NOT_FOUND);
     setenv("PATH", before, 1);
     free(before);

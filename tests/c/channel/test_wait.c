@@ -1,5 +1,5 @@
 /* The one wait: what ends it, and that nothing is missed. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include "channel/wait.h"
 

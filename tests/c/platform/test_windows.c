@@ -1,15 +1,10 @@
 /* What the Windows side of src/platform/platform.h adds to the contract: sections, jobs, pipes, paths, signals' stand-in. */
-#include "fake_engine.h"
+#include "sessions.h"
 
 #include <aclapi.h>
 #include <sddl.h>
 
 #include "channel/wait.h"
-
-static int64_t soon(void)
-{
-    return zcbi_plat_now_ns() + 20000 * MS;
-}
 
 /* ---- sections ---- */
 

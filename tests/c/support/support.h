@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <sched.h>
 
-
 #define KIB UINT64_C(1024)
 #define MIB (UINT64_C(1) << 20)
 #define MS INT64_C(1000000)
@@ -17,6 +16,18 @@
 
 /* Long enough for a loaded machine under a sanitizer; whoever runs into it fails. */
 #define PATIENCE_MS 60000
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1 /* as gcc has it */
+#endif
+#endif
+
+/* The same as a deadline of platform.h. */
+static inline int64_t soon(void)
+{
+    return zcbi_plat_now_ns() + PATIENCE_MS * MS;
+}
 
 static inline zcb_wait patience(void)
 {

@@ -1,0 +1,20 @@
+/* What the stand-in for the engine and the tests that start it share. */
+#ifndef ZCB_TEST_FAKE_ENGINE_H
+#define ZCB_TEST_FAKE_ENGINE_H
+
+/* Arguments of its command "nonsense". */
+enum nonsense {
+    NONSENSE_SHORT,
+    NONSENSE_KIND,
+    NONSENSE_LENGTH,
+    NONSENSE_SUM,
+    NONSENSE_NO_NUL,
+    NONSENSE_MISSING,
+    NONSENSE_LEFT_OVER,
+    NONSENSE_FATAL, /* how many there are that end the session; the rest makes enough sense */
+    NONSENSE_ID = NONSENSE_FATAL,
+    NONSENSE_STATUS,
+    NONSENSE_FLAGS
+};
+
+#endif
