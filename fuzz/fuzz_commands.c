@@ -7,6 +7,7 @@
 #include "protocol/message.h"
 #include "protocol/urgent.h"
 #include "vandal.h"
+#include "wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,8 +39,10 @@ static void next_command(struct world *world)
     zcb_command command;
     zcb_error error = zcb_agent_next(world->agent, &command, &at_once);
     require_documented(error);
-    if (!error && command.text_bytes > 0)
-        free(memcpy(malloc(command.text_bytes), command.text, command.text_bytes));
+    for (size_t i = 0; !error && i < command.part_count; i++) {
+        const zcb_part *part = &command.parts[i];
+        free(memcpy(malloc(part->bytes + 1), part->data, part->bytes + 1));
+    }
 }
 
 static void listen_once(struct world *world)
@@ -52,23 +55,26 @@ static void listen_once(struct world *world)
         require(request == ZCB_URGENT_STOP || request == ZCB_URGENT_CLOSE_CHANNEL);
 }
 
-static zcb_text some_text(struct input *input)
+static zcb_part some_text(struct input *input)
 {
     static const char text[FRAME_BYTES + WINDOW_BYTES];
-    return (zcb_text){text, (size_t)input_take(input, 3) % sizeof(text)};
+    return (zcb_part){.kind = ZCB_PART_OUT + input_pick(input, ZCB_STREAMS),
+                      .data = text,
+                      .bytes = (size_t)input_take(input, 3) % sizeof(text)};
 }
 
 static void complete(struct world *world)
 {
-    zcb_result result = {.id = 1, .status = ZCB_STATUS_DONE};
-    result.field[input_pick(&world->input, ZCB_FIELDS)] = some_text(&world->input);
-    require_documented(zcb_agent_complete(world->agent, &result, input_bit(&world->input)));
+    const zcb_completion completion = {.status = ZCB_STATUS_DONE};
+    const zcb_part part = some_text(&world->input);
+    require_documented(
+        zcb_agent_complete(world->agent, 1, &completion, &part, 1, input_bit(&world->input)));
 }
 
 static void put_out(struct world *world)
 {
-    zcb_text fields[ZCB_FIELDS] = {some_text(&world->input)};
-    require_documented(zcb_agent_output(world->agent, 1, fields));
+    const zcb_part part = some_text(&world->input);
+    require_documented(zcb_agent_output(world->agent, 1, &part, 1));
 }
 
 static void flush(struct world *world)
@@ -116,20 +122,24 @@ static uint64_t spoilt(struct world *world, uint64_t value)
 /* A command that is right but for some of its fields. */
 static void command(struct world *world)
 {
-    struct {
-        struct command_wire wire;
-        char text[32];
-    } payload = {.wire = {.op = (uint32_t)spoilt(world, 1 + input_pick(&world->input, 3)),
-                          .flags = (uint32_t)spoilt(world, 0),
-                          .channel = (uint32_t)spoilt(world, CHANNEL_BRIDGES),
-                          .depth = (uint32_t)spoilt(world, 2)}};
-    memset(payload.text, 'x', sizeof(payload.text));
-    uint64_t bytes =
-        spoilt(world, sizeof(payload.wire) + input_pick(&world->input, sizeof(payload.text)));
+    static const char text[32];
+    const struct command_wire head = {.op =
+                                          (uint32_t)spoilt(world, 1 + input_pick(&world->input, 3)),
+                                      .flags = (uint32_t)spoilt(world, 0),
+                                      .channel = (uint32_t)spoilt(world, CHANNEL_BRIDGES),
+                                      .depth = (uint32_t)spoilt(world, 2)};
+    alignas(PART_ALIGN) unsigned char payload[sizeof(head) + 2 * sizeof(struct part_wire) + 64];
+    size_t whole =
+        write_command(payload, head, text, input_pick(&world->input, (unsigned)sizeof(text)));
+    struct part_wire *part = (struct part_wire *)(void *)(payload + sizeof(head));
+    part->kind = (uint32_t)spoilt(world, part->kind);
+    part->flags = (uint32_t)spoilt(world, part->flags);
+    part->bytes = spoilt(world, part->bytes);
+    uint64_t bytes = spoilt(world, whole);
     zcb_message message = {.kind = (uint32_t)spoilt(world, ZCB_KIND_CONTROL),
                            .id = spoilt(world, 1),
-                           .bytes = bytes < sizeof(payload) ? bytes : sizeof(payload)};
-    vandal_send(&world->command_vandal, &message, &payload, 1 + input_pick(&world->input, 3));
+                           .bytes = bytes < whole ? bytes : whole};
+    vandal_send(&world->command_vandal, &message, payload, 1 + input_pick(&world->input, 3));
 }
 
 static void urgent(struct world *world)

@@ -9,7 +9,7 @@
 
 #include "channel/block.h"
 #include "input.h"
-#include "start.c" /* what the program does with the answer is static there */
+#include "session/start.c" /* what the program does with the answer is static there */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

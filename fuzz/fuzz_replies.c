@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "channel/block.h"
-#include "start.c" /* a session without an engine is made of its static parts */
+#include "session/start.c" /* a session without an engine is made of its static parts */
 #include "vandal.h"
+#include "wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,19 +52,23 @@ static int64_t some_timeout(struct input *input)
 
 static void check_result(zcb_result *result)
 {
-    for (int i = 0; i < ZCB_FIELDS; i++)
-        require(strnlen(result->field[i].text, result->field[i].bytes + 1) <=
-                result->field[i].bytes);
+    for (int i = 0; i < ZCB_STREAMS; i++) {
+        size_t bytes = 0;
+        const char *text = zcb_result_text(result, ZCB_PART_OUT + i, &bytes);
+        require(strnlen(text, bytes + 1) <= bytes);
+    }
     zcb_result_free(result);
 }
 
 static void submit(struct world *world)
 {
     zcb_wait wait = limits(&world->input);
+    zcb_part part = {
+        .kind = ZCB_PART_TEXT, .data = text, .bytes = input_take(&world->input, 3) % TEXT_BYTES};
     zcb_command command = {.op = ZCB_OP_RUN,
                            .flags = input_bit(&world->input) ? ZCB_COMMAND_NOTIFY : 0,
-                           .text = text,
-                           .text_bytes = input_take(&world->input, 3) % TEXT_BYTES};
+                           .parts = &part,
+                           .part_count = 1};
     int64_t timeout = some_timeout(&world->input);
     require_documented(zcb_session_submit(world->session, &command, timeout, &wait));
 }
@@ -248,30 +253,42 @@ static uint64_t spoilt(struct world *world, uint64_t value)
                                         : vandal_value(&world->commands, &world->input, value);
 }
 
+/* A part that is right but for some of its fields. */
+static size_t spoilt_part(struct world *world, unsigned char *to, uint32_t kind, const void *data,
+                          size_t bytes)
+{
+    size_t whole = write_part(to, kind, data, bytes);
+    struct part_wire *part = (struct part_wire *)(void *)to;
+    part->kind = (uint32_t)spoilt(world, part->kind);
+    part->flags = (uint32_t)spoilt(world, part->flags);
+    part->bytes = spoilt(world, part->bytes);
+    to[whole - 1] = (unsigned char)spoilt(world, 0);
+    return whole;
+}
+
 /* A reply that is right but for some of its fields. */
 static void reply(struct world *world)
 {
-    struct {
-        struct reply_wire wire;
-        char texts[ZCB_FIELDS * 8];
-    } reply = {.wire = {.status = (uint32_t)spoilt(world, 1 + input_pick(&world->input, 5)),
-                        .success = input_bit(&world->input),
-                        .refused = input_bit(&world->input)}};
-    uint64_t bytes = sizeof(reply.wire);
-    for (int i = 0; i < ZCB_FIELDS; i++) {
-        uint64_t length = input_pick(&world->input, 8);
-        char *at = reply.texts + (bytes - sizeof(reply.wire));
-        memset(at, 'x', (size_t)length);
-        at[length] = (char)spoilt(world, 0);
-        reply.wire.field_bytes[i] = spoilt(world, length);
-        bytes += length + 1;
-    }
+    static const char text[] = "xxxxxxxx";
+    const struct completion_wire end = {
+        .status = (uint32_t)spoilt(world, 1 + input_pick(&world->input, 5)),
+        .success = input_bit(&world->input),
+        .refused = input_bit(&world->input)};
+    alignas(PART_ALIGN) unsigned char payload[512];
+    size_t bytes = 0;
+    bool completes = input_bit(&world->input);
+    for (unsigned parts = input_pick(&world->input, 4); parts > 0; parts--)
+        bytes += spoilt_part(world, payload + bytes,
+                             ZCB_PART_OUT + input_pick(&world->input, ZCB_STREAMS), text,
+                             input_pick(&world->input, 8));
+    if (completes)
+        bytes += spoilt_part(world, payload + bytes, PART_COMPLETION, &end, sizeof(end));
     uint64_t sent = spoilt(world, bytes);
     zcb_message message = {.kind = (uint32_t)spoilt(world, ZCB_KIND_CONTROL),
-                           .flags = (uint32_t)spoilt(world, 1 + input_pick(&world->input, 2)),
+                           .flags = (uint32_t)spoilt(world, completes),
                            .id = spoilt(world, some_id(&world->input)),
-                           .bytes = sent < sizeof(reply) ? sent : bytes};
-    vandal_send(&world->commands, &message, &reply, 1 + input_pick(&world->input, 3));
+                           .bytes = sent < bytes ? sent : bytes};
+    vandal_send(&world->commands, &message, payload, 1 + input_pick(&world->input, 3));
 }
 
 static void pong(struct world *world)

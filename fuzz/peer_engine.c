@@ -81,17 +81,18 @@ static void send_message(zcb_channel *channel, uint64_t id, struct input *input)
 static void serve(struct engine *engine, const zcb_command *command, struct input *input)
 {
     static const char text[TEXT_BYTES];
-    zcb_text fields[ZCB_FIELDS] = {{text, (size_t)input_take(input, 2) % TEXT_BYTES}};
-    zcb_result result = {.id = command->id, .status = ZCB_STATUS_DONE, .success = true};
+    const zcb_part part = {.kind = input_bit(input) ? ZCB_PART_OUT : ZCB_PART_ERR,
+                           .data = text,
+                           .bytes = (size_t)input_take(input, 2) % TEXT_BYTES};
+    const zcb_completion completion = {.status = ZCB_STATUS_DONE, .success = true};
     zcb_channel *channel = command->op == ZCB_OP_RUN ? NULL : channel_of(engine, command->channel);
     if (channel && command->op == ZCB_OP_RECEIVE)
         take_message(channel, input);
     else if (channel)
         send_message(channel, command->id, input);
     if (input_bit(input))
-        (void)zcb_agent_output(engine->agent, command->id, fields);
-    result.field[ZCB_FIELD_ERR] = fields[0];
-    (void)zcb_agent_complete(engine->agent, &result, input_bit(input));
+        (void)zcb_agent_output(engine->agent, command->id, &part, 1);
+    (void)zcb_agent_complete(engine->agent, command->id, &completion, &part, 1, input_bit(input));
 }
 
 static void *listen_to_program(void *arg)

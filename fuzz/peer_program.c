@@ -7,6 +7,7 @@
 
 #include "channel/block.h"
 #include "peer.h"
+#include "wire.h"
 
 #define ROUND_MS 300
 #define BRIDGES 4u
@@ -61,8 +62,11 @@ static void take_result(zcb_error error, zcb_result *result)
     require_documented(error);
     if (error)
         return;
-    for (int i = 0; i < ZCB_FIELDS; i++)
-        require(result->field[i].text[result->field[i].bytes] == 0);
+    for (int i = 0; i < ZCB_STREAMS; i++) {
+        size_t bytes = 0;
+        const char *text = zcb_result_text(result, ZCB_PART_OUT + i, &bytes);
+        require(text[bytes] == 0);
+    }
     zcb_result_free(result);
 }
 
@@ -70,8 +74,10 @@ static void command(struct worker *worker, struct input *input)
 {
     zcb_wait wait = briefly();
     zcb_result *result = NULL;
-    zcb_command asked = {
-        .op = ZCB_OP_RUN, .flags = ZCB_COMMAND_NOTIFY, .text = text, .text_bytes = sizeof(text)};
+    zcb_command asked = {.op = ZCB_OP_RUN,
+                         .flags = ZCB_COMMAND_NOTIFY,
+                         .parts = TEXT_PART(text, sizeof(text)),
+                         .part_count = 1};
     switch (input_pick(input, 5)) {
     case 0:
         require_documented(zcb_session_ping(worker->session, &wait));
@@ -198,16 +204,18 @@ void meet_hostile_engine(const char *self, uint64_t seed)
 
 static void ask(struct vandal *commands, struct vandal *urgent, struct input *input)
 {
-    struct {
-        struct command_wire wire;
-        char text[8];
-    } asked = {.wire = {.op = 1 + input_pick(input, 4), .channel = input_pick(input, 4)}};
+    static const char text[8];
+    const struct command_wire head = {.op = 1 + input_pick(input, 4),
+                                      .channel = input_pick(input, 4)};
+    unsigned char asked[128];
+    size_t whole = write_command(asked, head, text, input_pick(input, sizeof(text)));
     zcb_message message = {.kind = ZCB_KIND_CONTROL,
                            .id = input_pick(input, 8),
-                           .bytes = sizeof(asked.wire) + input_pick(input, sizeof(asked.text))};
+                           .bytes =
+                               input_pick(input, 8) ? whole : input_pick(input, (unsigned)whole)};
     zcb_message request = {.kind = ZCB_KIND_CONTROL, .flags = input_pick(input, 32)};
     if (vandal_has_room(commands))
-        vandal_send(commands, &message, &asked, 1 + input_pick(input, 2));
+        vandal_send(commands, &message, asked, 1 + input_pick(input, 2));
     if (vandal_has_room(urgent))
         vandal_send(urgent, &request, NULL, 1);
     vandal_consume(commands, true);

@@ -1,5 +1,5 @@
-#include "channel/block.h"
 #include "vandal.h"
+#include "channel/block.h"
 
 #include <string.h>
 

@@ -26,9 +26,9 @@ static int run(zcb_session *session, const char *command)
         zcb_session_run(session, command, strlen(command), 0, TIMEOUT_MS, &result, NULL);
     if (error)
         return fail(command, error, "");
-    printf("PS> %s\n%s%s", command, result->field[ZCB_FIELD_OUT].text,
-           result->field[ZCB_FIELD_ERR].text);
-    int failed = !result->success;
+    printf("PS> %s\n%s%s", command, zcb_result_text(result, ZCB_PART_OUT, NULL),
+           zcb_result_text(result, ZCB_PART_ERR, NULL));
+    int failed = !zcb_result_success(result);
     zcb_result_free(result);
     return failed;
 }
@@ -40,9 +40,9 @@ static int finish(zcb_session *session, uint64_t id)
     zcb_error error = zcb_session_wait(session, id, &result, NULL);
     if (error)
         return fail("transfer", error, "");
-    int failed = !result->success;
+    int failed = !zcb_result_success(result);
     if (failed)
-        fprintf(stderr, "transfer: %s\n", result->field[ZCB_FIELD_ERR].text);
+        fprintf(stderr, "transfer: %s\n", zcb_result_text(result, ZCB_PART_ERR, NULL));
     zcb_result_free(result);
     return failed;
 }

@@ -95,6 +95,9 @@ ZCB_API const char *zcb_error_name(zcb_error error);
 /* One sentence without a full stop. Static, never NULL. */
 ZCB_API const char *zcb_error_text(zcb_error error);
 
+/* Nothing goes any more on the channel or session that gave this error: _CLOSED, _PEER_CLOSED, _PEER_GONE, _PROTOCOL. */
+ZCB_API bool zcb_error_is_final(zcb_error error);
+
 /* What exactly was wrong, for the calls that make something. Always ends in NUL; cut at its size. */
 typedef struct zcb_detail {
     char text[1024];
@@ -343,14 +346,36 @@ typedef enum zcb_command_flags {
     ZCB_COMMAND_LEASE = 8 /* RECEIVE: the variable is to hold the message in place, no byte[] */
 } zcb_command_flags;
 
+/* Commands and their replies consist of typed parts. */
+typedef enum zcb_part_kind {
+    ZCB_PART_TEXT = 1, /* of a command: what is to run, the target, the expression */
+    /* Of a reply, by PowerShell's streams: text that the command left. */
+    ZCB_PART_OUT = 16,
+    ZCB_PART_ERR = 17,
+    ZCB_PART_WARNING = 18,
+    ZCB_PART_VERBOSE = 19,
+    ZCB_PART_DEBUG = 20,
+    ZCB_PART_INFORMATION = 21,
+    ZCB_PART_PROGRESS = 22
+} zcb_part_kind;
+
+#define ZCB_STREAMS 7 /* kinds of text in a reply, from ZCB_PART_OUT on */
+
+typedef struct zcb_part {
+    uint32_t kind;    /* zcb_part_kind */
+    uint32_t flags;   /* 0 */
+    const void *data; /* text: UTF-8, which need not end in NUL; one that was received has a NUL behind it */
+    size_t bytes;
+} zcb_part;
+
 typedef struct zcb_command {
     uint64_t id;      /* set by zcb_session_submit; grows with every command of the session */
     uint32_t op;      /* zcb_op */
     uint32_t flags;   /* zcb_command_flags */
     uint32_t channel; /* RECEIVE, SEND: number of the bridge's channel */
     uint32_t depth;   /* SEND: depth of CliXml, 1 to 100; 0: 2 as Export-Clixml */
-    const char *text; /* UTF-8; need not end in NUL */
-    size_t text_bytes;
+    const zcb_part *parts; /* a ZCB_PART_TEXT, once */
+    size_t part_count;
 } zcb_command;
 
 typedef enum zcb_status {
@@ -361,36 +386,23 @@ typedef enum zcb_status {
     ZCB_STATUS_LOST = 5       /* the session ended first; zcb_session_alive says why */
 } zcb_status;
 
-/* The text that a command left, by PowerShell's streams. */
-typedef enum zcb_field {
-    ZCB_FIELD_OUT = 0,
-    ZCB_FIELD_ERR = 1,
-    ZCB_FIELD_WARNING = 2,
-    ZCB_FIELD_VERBOSE = 3,
-    ZCB_FIELD_DEBUG = 4,
-    ZCB_FIELD_INFORMATION = 5,
-    ZCB_FIELD_PROGRESS = 6,
-    ZCB_FIELDS = 7
-} zcb_field;
+/* What became of a command. Immutable: any thread, several at a time. */
+typedef struct zcb_result zcb_result;
 
-typedef struct zcb_text {
-    const char *text; /* UTF-8 with a NUL behind it; never NULL in a result */
-    size_t bytes;
-} zcb_text;
-
-typedef struct zcb_result {
-    uint64_t id;
-    uint32_t op;     /* zcb_op of its command */
-    uint32_t status; /* zcb_status */
-    bool success;    /* RUN: `$?` at a prompt; transfers: it arrived */
-    bool
-        refused; /* RECEIVE that failed: it took no message. SEND: the engine could not open the channel, which is
-                     closed now */
-    int32_t exit_code;    /* the last native command's exit code, else 0 or 1 by success */
-    int64_t execution_ns; /* time the engine spent on it */
-    zcb_text field[ZCB_FIELDS];
-} zcb_result;
-
+ZCB_API uint64_t zcb_result_id(const zcb_result *result);
+ZCB_API zcb_op zcb_result_op(const zcb_result *result);
+ZCB_API zcb_status zcb_result_status(const zcb_result *result);
+/* RUN: `$?` at a prompt; transfers: it arrived. */
+ZCB_API bool zcb_result_success(const zcb_result *result);
+/* RECEIVE that failed: it took no message. SEND: the engine could not open the channel, which is closed now. */
+ZCB_API bool zcb_result_refused(const zcb_result *result);
+/* The last native command's exit code, else 0 or 1 by success. */
+ZCB_API int32_t zcb_result_exit_code(const zcb_result *result);
+/* Time that the engine spent on it. */
+ZCB_API int64_t zcb_result_execution_ns(const zcb_result *result);
+/* All that the command wrote to a stream (ZCB_PART_OUT to _PROGRESS): UTF-8 with a NUL behind it, "" for another
+ * kind. *bytes (may be NULL) is its length. It lives as long as the result. */
+ZCB_API const char *zcb_result_text(const zcb_result *result, zcb_part_kind stream, size_t *bytes);
 ZCB_API void zcb_result_free(zcb_result *result);
 
 /* Queues a command; the engine runs commands in the order of their ids. timeout_ms (ZCB_FOREVER: none)
@@ -402,7 +414,7 @@ ZCB_API void zcb_result_free(zcb_result *result);
 ZCB_API zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t timeout_ms,
                                      const zcb_wait *wait);
 /* Waits for the result of one command, which then belongs to the caller. A lost session gives a result
- * too (ZCB_STATUS_LOST), and so does a reply that there was no memory for: without success, and ZCB_FIELD_ERR
+ * too (ZCB_STATUS_LOST), and so does a reply that there was no memory for: without success, and ZCB_PART_ERR
  * says it. One caller for each id. ZCB_ERR_NOT_FOUND for an id that is not pending or was
  * taken, and the errors of a wait (the command goes on; wait again). */
 ZCB_API zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result,
@@ -411,6 +423,12 @@ ZCB_API zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result
  * Reads from the engine only while no other thread does. Waits also while nothing is pending.
  * ZCB_ERR_CLOSED once the session has ended and all results are taken, and the errors of a wait. */
 ZCB_API zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_wait *wait);
+/* For an event loop: a descriptor to be watched for reading (on Windows the HANDLE of an event) that is set when
+ * zcb_session_next may have something to do: a result is there or arrives, a timeout passes, the engine ends. Then call
+ * zcb_session_next, not waiting (deadline 0), until it returns ZCB_ERR_TIMEOUT: that clears it. It may be set without
+ * need. The first call makes it; it is the session's, the same for every caller, and lives as long. No thread is
+ * needed. ZCB_ERR_FORKED, _NO_MEMORY, _NO_HANDLES. */
+ZCB_API zcb_error zcb_session_event(zcb_session *session, intptr_t *event);
 /* Stops a command: a running one is interrupted, a queued one never runs, a posted transfer is
  * withdrawn. It ends as ZCB_STATUS_STOPPED unless it is done first. ZCB_ERR_NOT_FOUND for an id that is
  * not pending; ZCB_ERR_TIMEOUT when the engine has long stopped listening. After other errors it goes on. */
@@ -481,18 +499,30 @@ ZCB_API zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_det
 ZCB_API void zcb_agent_free(zcb_agent *agent);
 /* Columns of formatted output. */
 ZCB_API uint32_t zcb_agent_width(const zcb_agent *agent);
-/* Waits for the next command; its text is the agent's until the next call. One thread.
+/* Waits for the next command; its parts are the agent's until the next call. One thread.
  * ZCB_ERR_CLOSED when the session is to end in good order, ZCB_ERR_PEER_GONE when the program has ended,
  * ZCB_ERR_CANCELLED by wait->cancel (another thread wants the pipeline thread's attention), ZCB_ERR_ABORTED when the
  * program gave a command up half-way: call again. */
 ZCB_API zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait *wait);
-/* Sends a piece of a command's text on ahead of its completion. fields: ZCB_FIELDS of them. */
-ZCB_API zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields);
-/* Ends a command: once for each command, in any order. Of result all is used but the text of NULL fields;
- * op is ignored. soon: the thread of zcb_agent_next may say true; a program that waits for this very command, or
- * for any, learns of it at once, but one that has only its future's callbacks need not be woken before the next
- * zcb_agent_next waits or has a command, or zcb_agent_flush: by then it has mostly asked itself. */
-ZCB_API zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool soon);
+/* Sends parts of a command's reply on ahead of its completion. */
+ZCB_API zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts,
+                                   size_t count);
+
+/* How a command ended: as the accessors of zcb_result. */
+typedef struct zcb_completion {
+    uint32_t status; /* zcb_status */
+    bool success;
+    bool refused;
+    int32_t exit_code;
+    int64_t execution_ns;
+} zcb_completion;
+
+/* Ends a command, with the last parts of its reply: once for each command, in any order. soon: the thread of
+ * zcb_agent_next may say true; a program that waits for this very command, or for any, learns of it at once, but one
+ * that has only its future's callbacks need not be woken before the next zcb_agent_next waits or has a command, or
+ * zcb_agent_flush: by then it has mostly asked itself. */
+ZCB_API zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
+                                     const zcb_part *parts, size_t count, bool soon);
 /* Wakes the program for what was completed with `soon`: for the thread of zcb_agent_next, before it waits elsewhere. */
 ZCB_API void zcb_agent_flush(zcb_agent *agent);
 

@@ -3,7 +3,7 @@
 
 typedef struct ResultObject {
     PyObject_HEAD zcb_result *result; /* NULL while it is empty */
-    PyObject *text[ZCB_FIELDS];       /* NULL until first asked for */
+    PyObject *text[ZCB_STREAMS];      /* NULL until first asked for */
 } ResultObject;
 
 static PyObject *result_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -36,7 +36,7 @@ static void result_dealloc(PyObject *object)
 {
     ResultObject *self = (ResultObject *)object;
     PyTypeObject *type = Py_TYPE(object);
-    for (int i = 0; i < ZCB_FIELDS; i++)
+    for (int i = 0; i < ZCB_STREAMS; i++)
         Py_XDECREF(self->text[i]);
     zcb_result_free(self->result);
     type->tp_free(object);
@@ -45,62 +45,69 @@ static void result_dealloc(PyObject *object)
 
 static const zcb_result *result_of(PyObject *self)
 {
-    static const zcb_result nothing;
-    const zcb_result *result = ((ResultObject *)self)->result;
-    return result ? result : &nothing;
+    return ((ResultObject *)self)->result;
 }
 
 static PyObject *get_id(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLongLong(result_of(self)->id);
+    const zcb_result *result = result_of(self);
+    return PyLong_FromUnsignedLongLong(result ? zcb_result_id(result) : 0);
 }
 
 static PyObject *get_op(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLong(result_of(self)->op);
+    const zcb_result *result = result_of(self);
+    return PyLong_FromLong(result ? (long)zcb_result_op(result) : 0);
 }
 
 static PyObject *get_status(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLong(result_of(self)->status);
+    const zcb_result *result = result_of(self);
+    return PyLong_FromLong(result ? (long)zcb_result_status(result) : 0);
 }
 
 static PyObject *get_success(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(result_of(self)->success);
+    const zcb_result *result = result_of(self);
+    return PyBool_FromLong(result && zcb_result_success(result));
 }
 
 static PyObject *get_refused(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(result_of(self)->refused);
+    const zcb_result *result = result_of(self);
+    return PyBool_FromLong(result && zcb_result_refused(result));
 }
 
 static PyObject *get_exit_code(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromLong(result_of(self)->exit_code);
+    const zcb_result *result = result_of(self);
+    return PyLong_FromLong(result ? zcb_result_exit_code(result) : 0);
 }
 
 static PyObject *get_execution_ns(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromLongLong(result_of(self)->execution_ns);
+    const zcb_result *result = result_of(self);
+    return PyLong_FromLongLong(result ? zcb_result_execution_ns(result) : 0);
 }
 
-/* The closure is the field's number. */
+/* The closure is the stream's part kind. */
 static PyObject *get_text(PyObject *object, void *closure)
 {
     ResultObject *self = (ResultObject *)object;
-    uintptr_t field = (uintptr_t)closure;
+    zcb_part_kind stream = (zcb_part_kind)(uintptr_t)closure;
+    PyObject **text = &self->text[stream - ZCB_PART_OUT];
     if (!self->result)
         return PyUnicode_FromString("");
-    if (!self->text[field]) {
-        zcb_text text = self->result->field[field];
-        self->text[field] = PyUnicode_DecodeUTF8(text.text, (Py_ssize_t)text.bytes, "replace");
+    if (!*text) {
+        size_t bytes = 0;
+        const char *utf8 = zcb_result_text(self->result, stream, &bytes);
+        *text = PyUnicode_DecodeUTF8(utf8, (Py_ssize_t)bytes, "replace");
     }
-    Py_XINCREF(self->text[field]);
-    return self->text[field];
+    Py_XINCREF(*text);
+    return *text;
 }
 
-#define FIELD(number) ((void *)(uintptr_t)(number))
+#define STREAM(name) ((void *)(uintptr_t)(ZCB_PART_##name))
 
 static PyGetSetDef result_getset[] = {
     {"id", get_id, NULL, "The command's id.", NULL},
@@ -110,13 +117,13 @@ static PyGetSetDef result_getset[] = {
     {"refused", get_refused, NULL, "A receive that failed and took no message.", NULL},
     {"exit_code", get_exit_code, NULL, "The last native exit code, else 0 or 1.", NULL},
     {"execution_ns", get_execution_ns, NULL, "Time the engine spent on it.", NULL},
-    {"out", get_text, NULL, "What `pwsh` would print.", FIELD(ZCB_FIELD_OUT)},
-    {"err", get_text, NULL, "Errors.", FIELD(ZCB_FIELD_ERR)},
-    {"warning", get_text, NULL, "Warnings.", FIELD(ZCB_FIELD_WARNING)},
-    {"verbose", get_text, NULL, "Verbose messages.", FIELD(ZCB_FIELD_VERBOSE)},
-    {"debug", get_text, NULL, "Debug messages.", FIELD(ZCB_FIELD_DEBUG)},
-    {"information", get_text, NULL, "Information messages.", FIELD(ZCB_FIELD_INFORMATION)},
-    {"progress", get_text, NULL, "Progress records.", FIELD(ZCB_FIELD_PROGRESS)},
+    {"out", get_text, NULL, "What `pwsh` would print.", STREAM(OUT)},
+    {"err", get_text, NULL, "Errors.", STREAM(ERR)},
+    {"warning", get_text, NULL, "Warnings.", STREAM(WARNING)},
+    {"verbose", get_text, NULL, "Verbose messages.", STREAM(VERBOSE)},
+    {"debug", get_text, NULL, "Debug messages.", STREAM(DEBUG)},
+    {"information", get_text, NULL, "Information messages.", STREAM(INFORMATION)},
+    {"progress", get_text, NULL, "Progress records.", STREAM(PROGRESS)},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -282,19 +282,20 @@ static PyObject *session_run(PyObject *object, PyObject *const *args, Py_ssize_t
 PyDoc_STRVAR(submit_doc, "submit($self, /, text, timeout=None, local_scope=False)\n--\n\n"
                          "Queue a command whose result `next` or `wait` gives. Returns its id.");
 
-static PyObject *zcbi_session_submit(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                     PyObject *keywords)
+static PyObject *session_submit(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                                PyObject *keywords)
 {
     static const native_signature signature = {"submit", 1, 3, {"text", "timeout", "local_scope"}};
     SessionObject *self = (SessionObject *)object;
     command_arguments given;
     if (!parse_command(&signature, args, count, keywords, &given))
         return NULL;
+    zcb_part text = {.kind = ZCB_PART_TEXT, .data = given.text, .bytes = given.bytes};
     zcb_command command = {
         .op = ZCB_OP_RUN,
         .flags = given.flags | ZCB_COMMAND_NOTIFY,
-        .text = given.text,
-        .text_bytes = given.bytes,
+        .parts = &text,
+        .part_count = 1,
     };
     native_wait wait;
     if (!native_wait_begin(&wait, self, native_deadline_ns(given.timeout)))
@@ -391,8 +392,8 @@ static PyObject *session_next(PyObject *object, PyObject *const *args, Py_ssize_
 PyDoc_STRVAR(stop_doc, "stop($self, /, id)\n--\n\n"
                        "Stop a command; False when it is not pending.");
 
-static PyObject *zcbi_session_stop(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                                   PyObject *keywords)
+static PyObject *session_stop(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                              PyObject *keywords)
 {
     static const native_signature signature = {"stop", 1, 1, {"id"}};
     SessionObject *self = (SessionObject *)object;
@@ -446,8 +447,8 @@ static PyMethodDef session_methods[] = {
     {"next", NATIVE_METHOD(session_next), METH_FASTCALL | METH_KEYWORDS, next_doc},
     {"ping", NATIVE_METHOD(session_ping), METH_FASTCALL | METH_KEYWORDS, ping_doc},
     {"run", NATIVE_METHOD(session_run), METH_FASTCALL | METH_KEYWORDS, run_doc},
-    {"stop", NATIVE_METHOD(zcbi_session_stop), METH_FASTCALL | METH_KEYWORDS, stop_doc},
-    {"submit", NATIVE_METHOD(zcbi_session_submit), METH_FASTCALL | METH_KEYWORDS, submit_doc},
+    {"stop", NATIVE_METHOD(session_stop), METH_FASTCALL | METH_KEYWORDS, stop_doc},
+    {"submit", NATIVE_METHOD(session_submit), METH_FASTCALL | METH_KEYWORDS, submit_doc},
     {"wait", NATIVE_METHOD(session_wait), METH_FASTCALL | METH_KEYWORDS, wait_doc},
     {NULL, NULL, 0, NULL},
 };

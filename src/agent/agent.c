@@ -10,6 +10,7 @@
 #include "protocol/urgent.h"
 
 #define WELCOME_WAIT_MS 10000
+#define MOST_REPLY_PARTS (ZCB_STREAMS + 1) /* of a completion, with itself */
 
 /* A bridge's channel as the engine knows it. */
 struct joined {
@@ -32,8 +33,9 @@ struct zcb_agent {
     zcb_channel *urgent;
     bool unrung;              /* a completion was sent that no standby was woken for */
     _Atomic uint64_t starved; /* the command that some text of was lost, or 0 */
-    char *text;               /* of the current command */
+    unsigned char *text;      /* the parts of the current command */
     size_t text_capacity;
+    zcb_part part;
     struct console console[2];
     plat_mutex lock; /* of the joined channels */
     struct joined *joined;
@@ -41,7 +43,8 @@ struct zcb_agent {
 
 /* ---------------------------------------------------------------- channels of bridges */
 
-/* Under the lock: enters what has come by the link. */
+/* Under the lock: enters what has come by the link. What the program has closed meanwhile is not kept: where there
+ * were no descriptors for it at the time, it was told to be forgotten before it came. */
 static zcb_error accept_channels(zcb_agent *agent)
 {
     for (;;) {
@@ -57,6 +60,11 @@ static zcb_error accept_channels(zcb_agent *agent)
         joined->number = message.record.number;
         memcpy(joined->label, message.record.label, sizeof(joined->label));
         joined->error = zcbi_link_join(&message, agent->program, &joined->channel);
+        if (joined->channel && zcbi_rx_is_ending(joined->channel)) {
+            zcb_channel_free(joined->channel);
+            free(joined);
+            continue;
+        }
         joined->next = agent->joined;
         agent->joined = joined;
     }
@@ -272,7 +280,7 @@ static zcb_error reserve_text(zcb_agent *agent, size_t bytes)
 {
     if (bytes <= agent->text_capacity)
         return ZCB_OK;
-    char *text = realloc(agent->text, bytes);
+    unsigned char *text = realloc(agent->text, bytes);
     if (!text)
         return ZCB_ERR_NO_MEMORY;
     agent->text = text;
@@ -280,27 +288,39 @@ static zcb_error reserve_text(zcb_agent *agent, size_t bytes)
     return ZCB_OK;
 }
 
+/* A command has one part, so far. */
+static bool take_parts(zcb_agent *agent, size_t bytes)
+{
+    size_t count = 0, at = 0;
+    if (zcbi_parts_count(agent->text, bytes, &count) || count != 1)
+        return false;
+    agent->part = zcbi_parts_take(agent->text, &at);
+    return agent->part.kind == ZCB_PART_TEXT;
+}
+
 static zcb_error read_command(zcb_agent *agent, const zcb_message *message, zcb_command *command)
 {
-    struct command_wire wire;
-    if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(wire) ||
-        message->bytes > SIZE_MAX)
+    struct command_wire head;
+    if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(head) ||
+        message->bytes > SIZE_MAX / 2)
         return zcbi_channel_fail(agent->commands);
-    size_t bytes = (size_t)message->bytes - sizeof(wire);
+    size_t bytes = (size_t)message->bytes - sizeof(head);
     zcb_error error = reserve_text(agent, bytes);
     if (!error)
-        error = zcb_receive_read(agent->commands, &wire, sizeof(wire), NULL, NULL);
+        error = zcb_receive_read(agent->commands, &head, sizeof(head), NULL, NULL);
     if (!error)
         error = zcb_receive_read(agent->commands, agent->text, bytes, NULL, NULL);
+    if (!error && !take_parts(agent, bytes))
+        error = zcbi_channel_fail(agent->commands);
     if (error)
         return error;
     *command = (zcb_command){.id = message->id,
-                             .op = wire.op,
-                             .flags = wire.flags,
-                             .channel = wire.channel,
-                             .depth = wire.depth,
-                             .text = agent->text,
-                             .text_bytes = bytes};
+                             .op = head.op,
+                             .flags = head.flags,
+                             .channel = head.channel,
+                             .depth = head.depth,
+                             .parts = &agent->part,
+                             .part_count = 1};
     return zcb_receive_end(agent->commands);
 }
 
@@ -321,68 +341,100 @@ zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait 
     return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
 }
 
-static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct reply_wire *wire,
-                            const zcb_text *fields, bool soon)
+/* ---------------------------------------------------------------- replies */
+
+static zcb_error write_parts(zcb_agent *agent, struct parts_writer *writer)
 {
-    zcb_text parts[1 + 2 * ZCB_FIELDS] = {{(const char *)wire, sizeof(*wire)}};
-    zcb_message message = {
-        .kind = ZCB_KIND_CONTROL, .flags = what, .id = id, .bytes = sizeof(*wire)};
-    for (int i = 0; i < ZCB_FIELDS; i++) {
-        bool given = fields[i].text && fields[i].bytes > 0;
-        wire->field_bytes[i] = given ? fields[i].bytes : 0;
-        parts[1 + 2 * i] = (zcb_text){fields[i].text, given ? fields[i].bytes : 0};
-        parts[2 + 2 * i] = (zcb_text){"", 1};
-        message.bytes += wire->field_bytes[i] + 1;
+    struct span piece;
+    zcb_error error = ZCB_OK;
+    while (!error && zcbi_parts_next(writer, &piece)) {
+        size_t written = 0;
+        error = zcbi_tx_write(agent->commands, piece.data, piece.bytes, &written, NULL);
     }
+    return error;
+}
+
+/* One message of parts. */
+static zcb_error send_parts(zcb_agent *agent, uint64_t id, uint32_t reply,
+                            struct parts_writer *writer, bool soon)
+{
+    zcb_message message = {
+        .kind = ZCB_KIND_CONTROL, .flags = reply, .id = id, .bytes = zcbi_parts_bytes(writer)};
     zcb_error error = zcbi_tx_lock(agent->commands, NULL);
     if (error)
         return error;
-    error = zcbi_tx_send(agent->commands, &message, soon ? SEND_LAZY : 0, parts, 1 + 2 * ZCB_FIELDS,
-                         NULL);
+    error = zcbi_tx_begin(agent->commands, &message, soon ? SEND_LAZY : 0, NULL);
+    if (!error)
+        error = write_parts(agent, writer);
+    if (error)
+        zcbi_tx_abort(agent->commands);
     zcbi_tx_unlock(agent->commands);
     return error;
 }
 
-zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_text *fields)
+static bool are_streams(const zcb_part *parts, size_t count)
 {
-    struct reply_wire wire = {0};
-    if (!agent || !fields)
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].kind < ZCB_PART_OUT || parts[i].kind >= ZCB_PART_OUT + ZCB_STREAMS ||
+            parts[i].flags != 0 || (parts[i].bytes > 0 && !parts[i].data))
+            return false;
+    return true;
+}
+
+zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts, size_t count)
+{
+    if (!agent || count == 0 || !parts || !are_streams(parts, count))
         return ZCB_ERR_INVALID;
-    zcb_error error = send_reply(agent, id, REPLY_OUTPUT, &wire, fields, false);
+    struct parts_writer writer = {.parts = parts, .count = count};
+    zcb_error error = send_parts(agent, id, 0, &writer, false);
     if (error)
         atomic_store(&agent->starved, id);
     return error;
 }
 
+/* The completion goes behind the parts. */
+static zcb_error send_completion(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
+                                 const zcb_part *parts, size_t count, bool soon)
+{
+    struct completion_wire wire = {.status = completion->status,
+                                   .success = completion->success,
+                                   .refused = completion->refused,
+                                   .exit_code = completion->exit_code,
+                                   .execution_ns = completion->execution_ns};
+    zcb_part all[MOST_REPLY_PARTS];
+    if (count > 0)
+        memcpy(all, parts, count * sizeof(*parts));
+    all[count] = (zcb_part){.kind = PART_COMPLETION, .data = &wire, .bytes = sizeof(wire)};
+    struct parts_writer writer = {.parts = all, .count = count + 1};
+    return send_parts(agent, id, REPLY_COMPLETES, &writer, soon);
+}
+
 /* Rather a completion without its texts, and rather no session, than a program that waits for ever. */
-static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id, struct reply_wire *wire,
-                                        bool soon)
+static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id,
+                                        const zcb_completion *completion, bool soon)
 {
     static const char lost[] = "the engine has no memory for what the command wrote";
-    zcb_text fields[ZCB_FIELDS] = {0};
-    fields[ZCB_FIELD_ERR] = (zcb_text){lost, sizeof(lost) - 1};
-    wire->success = 0;
-    zcb_error error = send_reply(agent, id, REPLY_COMPLETION, wire, fields, soon);
+    const zcb_part part = {.kind = ZCB_PART_ERR, .data = lost, .bytes = sizeof(lost) - 1};
+    zcb_completion failed = *completion;
+    failed.success = false;
+    zcb_error error = send_completion(agent, id, &failed, &part, 1, soon);
     if (zcbi_error_is_shortage(error))
         zcb_channel_close(agent->commands);
     return error;
 }
 
-zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool soon)
+zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
+                             const zcb_part *parts, size_t count, bool soon)
 {
-    if (!agent || !result)
+    if (!agent || !completion || count >= MOST_REPLY_PARTS || (count > 0 && !parts) ||
+        !are_streams(parts, count))
         return ZCB_ERR_INVALID;
-    struct reply_wire wire = {.status = result->status,
-                              .success = result->success,
-                              .refused = result->refused,
-                              .exit_code = result->exit_code,
-                              .execution_ns = result->execution_ns};
     if (soon)
         agent->unrung = true;
     zcb_error error = ZCB_ERR_NO_MEMORY;
-    if (atomic_load(&agent->starved) != result->id)
-        error = send_reply(agent, result->id, REPLY_COMPLETION, &wire, result->field, soon);
-    return zcbi_error_is_shortage(error) ? complete_without_texts(agent, result->id, &wire, soon)
+    if (atomic_load(&agent->starved) != id)
+        error = send_completion(agent, id, completion, parts, count, soon);
+    return zcbi_error_is_shortage(error) ? complete_without_texts(agent, id, completion, soon)
                                          : error;
 }
 

@@ -10,13 +10,13 @@
 
 #include <stdlib.h>
 
-struct zcb_block *zcbi_block_find(struct producer *tx, const zcb_text *payload)
+struct zcb_block *zcbi_block_find(struct producer *tx, const struct span *payload)
 {
     if (payload->bytes == 0)
         return NULL;
     zcbi_plat_mutex_lock(&tx->block_lock);
     struct zcb_block *block = tx->blocks;
-    while (block && block->data != payload->text)
+    while (block && block->data != payload->data)
         block = block->next;
     zcbi_plat_mutex_unlock(&tx->block_lock);
     return block && !block->sent && payload->bytes <= block->bytes ? block : NULL;

@@ -15,6 +15,6 @@ struct zcb_block {
 };
 
 /* Under the turn: the block that this payload fills from its beginning and that was not sent yet, or NULL. */
-struct zcb_block *zcbi_block_find(struct producer *tx, const zcb_text *payload);
+struct zcb_block *zcbi_block_find(struct producer *tx, const struct span *payload);
 
 #endif

@@ -8,6 +8,12 @@
 #include "region.h"
 #include "wait.h"
 
+/* Bytes somewhere. */
+struct span {
+    const void *data;
+    size_t bytes;
+};
+
 /* ---- making and keeping ---- */
 
 /* Makes the opener's end. options may be NULL. `peer` is borrowed: signalled when the other process has ended, or
@@ -51,7 +57,7 @@ zcb_error zcbi_tx_write(zcb_channel *channel, const void *bytes, size_t count, s
 void zcbi_tx_abort(zcb_channel *channel);
 /* One whole message from parts; withdrawn on every error. */
 zcb_error zcbi_tx_send(zcb_channel *channel, const zcb_message *message, uint32_t flags,
-                       const zcb_text *parts, unsigned count, const zcb_wait *wait);
+                       const struct span *parts, unsigned count, const zcb_wait *wait);
 /* Wakes the consumer for what it has not taken yet. Any thread. */
 void zcbi_tx_flush(zcb_channel *channel);
 /* Ready when zcbi_tx_begin or _write may get further. */

@@ -259,7 +259,7 @@ static zcb_error send_block(zcb_channel *channel, const zcb_message *message, ui
 }
 
 zcb_error zcbi_tx_send(zcb_channel *channel, const zcb_message *message, uint32_t flags,
-                       const zcb_text *parts, unsigned count, const zcb_wait *wait)
+                       const struct span *parts, unsigned count, const zcb_wait *wait)
 {
     struct zcb_block *block = count == 1 ? zcbi_block_find(&channel->tx, &parts[0]) : NULL;
     if (block)
@@ -268,7 +268,7 @@ zcb_error zcbi_tx_send(zcb_channel *channel, const zcb_message *message, uint32_
     for (unsigned i = 0; i < count && !error; i++) {
         size_t written = 0;
         if (parts[i].bytes > 0)
-            error = zcbi_tx_write(channel, parts[i].text, parts[i].bytes, &written, wait);
+            error = zcbi_tx_write(channel, parts[i].data, parts[i].bytes, &written, wait);
     }
     if (error)
         zcbi_tx_abort(channel);
@@ -311,7 +311,7 @@ zcb_error zcb_send(zcb_channel *channel, const zcb_message *message, const void 
     zcb_error error = zcbi_tx_lock(channel, wait);
     if (error)
         return error;
-    zcb_text part = {payload, (size_t)message->bytes};
+    struct span part = {payload, (size_t)message->bytes};
     error =
         peer_ended(channel) ? ZCB_ERR_PEER_GONE : zcbi_tx_send(channel, message, 0, &part, 1, wait);
     zcbi_tx_unlock(channel);

@@ -32,6 +32,12 @@ const char *zcb_error_text(zcb_error error)
     return "unknown error";
 }
 
+bool zcb_error_is_final(zcb_error error)
+{
+    return error == ZCB_ERR_CLOSED || error == ZCB_ERR_PEER_CLOSED || error == ZCB_ERR_PEER_GONE ||
+           error == ZCB_ERR_PROTOCOL;
+}
+
 bool zcbi_error_is_shortage(zcb_error error)
 {
     return error == ZCB_ERR_NO_MEMORY || error == ZCB_ERR_NO_HANDLES || error == ZCB_ERR_SYSTEM;

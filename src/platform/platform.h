@@ -102,6 +102,21 @@ void zcbi_plat_event_clear(plat_handle event);
 /* False for what is surely no event: files, pipes, sockets, devices. */
 bool zcbi_plat_is_event(plat_handle handle);
 
+/* What an event loop of the user's waits for: one handle that is signalled while the event is set, once the deadline has
+ * passed, and once the process has ended. */
+typedef struct plat_loop_event {
+    plat_handle handle; /* PLAT_NO_HANDLE: there is none */
+    int64_t deadline_ns;
+    void *state; /* the system's own */
+} plat_loop_event;
+
+/* event and process are borrowed. No deadline yet. */
+zcb_error zcbi_plat_loop_event_create(plat_handle event, plat_handle process,
+                                      plat_loop_event *loop_event);
+/* ZCB_NEVER: none. */
+void zcbi_plat_loop_event_set_deadline(plat_loop_event *loop_event, int64_t deadline_ns);
+void zcbi_plat_loop_event_destroy(plat_loop_event *loop_event);
+
 /* ---- the one wait ---- */
 
 /* The signals that were held back for the calling thread; the system's own form. */

@@ -1,33 +1,32 @@
-/* Commands and their replies, on the commands channel. */
+/* Commands and their replies: messages of kind ZCB_KIND_CONTROL on the commands channel, whose id is the command's.
+ * A command is a command_wire and parts; a reply is parts, in one message or several, the last of which ends with a
+ * PART_COMPLETION. */
 #ifndef ZCB_PROTOCOL_MESSAGE_H
 #define ZCB_PROTOCOL_MESSAGE_H
 
-#include <assert.h>
+#include "parts.h"
 
-#include "channel/channel.h"
-
-/* ---- messages on the commands channel; kind ZCB_KIND_CONTROL, id is the command's ---- */
-
-/* Program to engine; the text follows. */
 struct command_wire {
     uint32_t op;
     uint32_t flags;
     uint32_t channel;
     uint32_t depth;
 };
-static_assert(sizeof(struct command_wire) == 16, "wire layout");
+static_assert(sizeof(struct command_wire) % PART_ALIGN == 0, "parts are aligned");
 
-/* Engine to program; flags of the message say which. Then the fields' texts, each with a NUL behind it. */
-enum { REPLY_OUTPUT = 1, REPLY_COMPLETION = 2 };
+/* Flags of a reply's message. */
+enum { REPLY_COMPLETES = 1 };
 
-struct reply_wire {
+/* Beside zcb_part_kind: a completion_wire. */
+#define PART_COMPLETION 64u
+
+struct completion_wire {
     uint32_t status;
     uint32_t success;
     uint32_t refused;
     int32_t exit_code;
     int64_t execution_ns;
-    uint64_t field_bytes[ZCB_FIELDS]; /* without the NUL */
 };
-static_assert(sizeof(struct reply_wire) == 80, "wire layout");
+static_assert(sizeof(struct completion_wire) == 24, "wire layout");
 
 #endif

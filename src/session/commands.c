@@ -1,10 +1,5 @@
-/* Giving a session its commands, stopping them, and the ping. */
-#include <string.h>
-
+/* Giving a session its commands. */
 #include "session.h"
-
-/* The urgent channel has room unless the engine has long stopped listening. */
-#define URGENT_WAIT_MS 100
 
 /* There is no room in the commands channel. Waits for it and meanwhile takes in what arrives, if nobody
  * else does, so that two full directions cannot stop each other. */
@@ -19,30 +14,39 @@ static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const 
     return error;
 }
 
+static zcb_error write_piece(zcb_session *session, const struct span *piece, struct limit *limit,
+                             const zcb_wait *wait)
+{
+    static const zcb_wait at_once = {0};
+    zcb_error error = ZCB_OK;
+    size_t written = 0;
+    while (!error && written < piece->bytes) {
+        error = zcbi_tx_write(session->commands, (const char *)piece->data + written,
+                              piece->bytes - written, &written, &at_once);
+        if (error == ZCB_ERR_TIMEOUT)
+            error = wait_for_room(session, limit, wait);
+    }
+    return error;
+}
+
 static zcb_error send_command(zcb_session *session, const zcb_command *command,
                               const zcb_wait *wait)
 {
     static const zcb_wait at_once = {0};
-    struct command_wire wire = {command->op, command->flags, command->channel, command->depth};
+    struct command_wire head = {command->op, command->flags, command->channel, command->depth};
+    struct parts_writer writer = {
+        .head = {&head, sizeof(head)}, .parts = command->parts, .count = command->part_count};
     zcb_message message = {
-        .kind = ZCB_KIND_CONTROL, .id = command->id, .bytes = sizeof(wire) + command->text_bytes};
-    const zcb_text parts[] = {{(const char *)&wire, sizeof(wire)},
-                              {command->text, command->text_bytes}};
+        .kind = ZCB_KIND_CONTROL, .id = command->id, .bytes = zcbi_parts_bytes(&writer)};
     struct limit limit;
     zcbi_limit_init(&limit, wait);
     zcb_error error;
     while ((error = zcbi_tx_begin(session->commands, &message, 0, &at_once)) == ZCB_ERR_TIMEOUT)
         if ((error = wait_for_room(session, &limit, wait)) != ZCB_OK)
             return zcbi_tx_abort(session->commands), error;
-    for (int i = 0; i < 2; i++) {
-        size_t written = 0;
-        while (!error && written < parts[i].bytes) {
-            error = zcbi_tx_write(session->commands, parts[i].text + written,
-                                  parts[i].bytes - written, &written, &at_once);
-            if (error == ZCB_ERR_TIMEOUT)
-                error = wait_for_room(session, &limit, wait);
-        }
-    }
+    struct span piece;
+    while (!error && zcbi_parts_next(&writer, &piece))
+        error = write_piece(session, &piece, &limit, wait);
     if (error)
         zcbi_tx_abort(session->commands);
     /* An engine that drops a command has no memory for it, and ends. */
@@ -50,34 +54,30 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
 }
 
 /* Under the lock. */
-static zcb_error enter_pending(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
-                               int64_t timeout_ms)
+static zcb_error enter_pending(zcb_session *session, zcb_command *command,
+                               struct paired_channel *paired, int64_t timeout_ms)
 {
     struct pending *pending = zcbi_pending_add(session, command->id, command->op, command->flags,
-                                               bridge, zcb_deadline_ns(timeout_ms));
+                                               paired, zcb_deadline_ns(timeout_ms));
     if (!pending)
         return ZCB_ERR_NO_MEMORY;
-    if (command->op != ZCB_OP_RECEIVE)
-        return ZCB_OK;
-    if (!zcbi_bridge_posted(bridge, command->id, &command->flags)) {
-        (void)zcbi_pending_take(session, pending);
+    if (paired && !zcbi_pairing_post(&paired->pairing, pending->id, pending->op, &pending->flags)) {
+        zcb_result_free(zcbi_pending_take(session, pending));
         return ZCB_ERR_NO_MEMORY;
     }
-    pending->flags = command->flags;
+    command->flags = pending->flags;
     return ZCB_OK;
 }
 
-/* Writes the command into the books before it is sent, so that its completion finds it. */
-static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
-                       int64_t timeout_ms)
+/* Enters the command into the table before it is sent, so that its completion finds it. */
+static zcb_error enter_command(zcb_session *session, zcb_command *command,
+                               struct paired_channel *paired, int64_t timeout_ms)
 {
-    zcb_error error = ZCB_OK;
     zcbi_plat_mutex_lock(&session->lock);
     command->id = session->last_id + 1;
-    if (session->ended)
-        error = session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
-    else
-        error = enter_pending(session, command, bridge, timeout_ms);
+    zcb_error error = zcbi_session_state(session);
+    if (!error)
+        error = enter_pending(session, command, paired, timeout_ms);
     if (!error) {
         session->last_id++;
         zcbi_session_hand_over(session);
@@ -86,43 +86,51 @@ static zcb_error enter(zcb_session *session, zcb_command *command, zcb_bridge *b
     return error;
 }
 
-static void take_out(zcb_session *session, const zcb_command *command, zcb_bridge *bridge)
+static void withdraw_command(zcb_session *session, const zcb_command *command,
+                             struct paired_channel *paired)
 {
     zcbi_plat_mutex_lock(&session->lock);
     struct pending *pending = zcbi_pending_find(session, command->id);
     if (pending) {
-        if (command->op == ZCB_OP_RECEIVE)
-            zcbi_bridge_post_failed(bridge, pending);
-        zcbi_session_remove_done(session, pending);
-        struct reply *reply = zcbi_pending_take(session, pending);
-        zcb_result_free(reply ? &reply->result : NULL);
+        if (paired)
+            zcbi_pairing_unpost(&paired->pairing, pending->id, pending->op, pending->flags,
+                                pending->done);
+        zcbi_pending_unqueue(session, pending);
+        zcb_result_free(zcbi_pending_take(session, pending));
     }
     zcbi_plat_mutex_unlock(&session->lock);
 }
 
-zcb_error zcbi_session_submit(zcb_session *session, zcb_command *command, zcb_bridge *bridge,
-                              int64_t timeout_ms, const zcb_wait *wait)
+zcb_error zcbi_session_submit(zcb_session *session, zcb_command *command,
+                              struct paired_channel *paired, int64_t timeout_ms,
+                              const zcb_wait *wait)
 {
     zcb_error error = zcbi_session_owned(session);
     if (!error)
         error = zcbi_turn_take(&session->submit_turn, wait);
     if (error)
         return error;
-    error = enter(session, command, bridge, timeout_ms);
+    error = enter_command(session, command, paired, timeout_ms);
     if (!error) {
         error = send_command(session, command, wait);
         if (error)
-            take_out(session, command, bridge);
+            withdraw_command(session, command, paired);
     }
     zcbi_turn_give(&session->submit_turn);
     return error;
 }
 
+static bool has_text(const zcb_command *command)
+{
+    const zcb_part *part = command->parts;
+    return command->part_count == 1 && part->kind == ZCB_PART_TEXT && part->flags == 0 &&
+           (part->data || part->bytes == 0);
+}
+
 zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t timeout_ms,
                              const zcb_wait *wait)
 {
-    if (!session || !command || command->op != ZCB_OP_RUN ||
-        (command->text_bytes > 0 && !command->text))
+    if (!session || !command || command->op != ZCB_OP_RUN || !has_text(command))
         return ZCB_ERR_INVALID;
     return zcbi_session_submit(session, command, NULL, timeout_ms, wait);
 }
@@ -133,14 +141,16 @@ static void abandon(zcb_session *session, uint64_t id)
     zcbi_plat_mutex_lock(&session->lock);
     struct pending *pending = zcbi_pending_find(session, id);
     if (pending && pending->awaited) {
-        (void)zcbi_session_stop(session,
-                                id); /* another thread has guessed its id: it has the result */
+        (void)zcbi_urgent_stop(session,
+                               id); /* another thread has guessed its id: it has the result */
     } else if (pending && !pending->done) {
         pending->abandoned = true;
-        (void)zcbi_session_stop(session, id);
+        if (zcbi_urgent_stop(session,
+                             id)) /* its time is over now: the thread that reads tells it again */
+            zcbi_deadline_set(session, pending, zcbi_plat_now_ns());
+        zcbi_session_hand_over(session);
     } else if (pending) {
-        struct reply *reply = zcbi_pending_take(session, pending);
-        zcb_result_free(reply ? &reply->result : NULL);
+        zcb_result_free(zcbi_pending_take(session, pending));
     }
     zcbi_plat_mutex_unlock(&session->lock);
 }
@@ -148,81 +158,16 @@ static void abandon(zcb_session *session, uint64_t id)
 zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_bytes, uint32_t flags,
                           int64_t timeout_ms, zcb_result **result, const zcb_wait *wait)
 {
+    zcb_part part = {.kind = ZCB_PART_TEXT, .data = text, .bytes = text_bytes};
     zcb_command command = {.op = ZCB_OP_RUN,
                            .flags = flags & ~(uint32_t)ZCB_COMMAND_NOTIFY,
-                           .text = text,
-                           .text_bytes = text_bytes};
+                           .parts = &part,
+                           .part_count = 1};
     zcb_error error = zcb_session_submit(session, &command, timeout_ms, wait);
     if (error)
         return error;
     error = zcb_session_wait(session, command.id, result, wait);
     if (error)
         abandon(session, command.id);
-    return error;
-}
-
-zcb_error zcbi_session_urgent(zcb_session *session, uint32_t what, uint64_t id)
-{
-    zcb_wait briefly = {.deadline_ns = zcb_deadline_ns(URGENT_WAIT_MS)};
-    zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = what, .id = id};
-    if (atomic_load(&session->deaf))
-        briefly.deadline_ns = 0;
-    zcb_error error = zcb_send(session->urgent, &message, NULL, &briefly);
-    atomic_store(&session->deaf, error == ZCB_ERR_TIMEOUT);
-    return error;
-}
-
-zcb_error zcbi_session_stop(zcb_session *session, uint64_t id)
-{
-    zcb_error error = zcbi_session_urgent(session, ZCB_URGENT_STOP, id);
-    bool ending = error == ZCB_ERR_CLOSED || error == ZCB_ERR_PEER_CLOSED ||
-                  error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PROTOCOL;
-    return ending ? ZCB_OK : error;
-}
-
-zcb_error zcb_session_stop(zcb_session *session, uint64_t id)
-{
-    zcb_error error = zcbi_session_owned(session);
-    if (error)
-        return error;
-    zcbi_plat_mutex_lock(&session->lock);
-    const struct pending *pending = zcbi_pending_find(session, id);
-    error = pending && !pending->done ? zcbi_session_stop(session, id) : ZCB_ERR_NOT_FOUND;
-    zcbi_plat_mutex_unlock(&session->lock);
-    return error;
-}
-
-/* Reads pongs until its own: earlier ones are of pings that gave up. */
-static zcb_error read_pong(zcb_session *session, uint64_t ping, const zcb_wait *wait)
-{
-    struct limit limit;
-    zcbi_limit_init(&limit, wait);
-    for (;;) {
-        zcb_message message;
-        zcb_error error = zcb_receive_begin(session->urgent, ZCB_WISH_COPY, &message, wait);
-        if (error)
-            return error;
-        zcb_receive_drop(session->urgent);
-        if (message.flags == URGENT_PONG && message.id == ping)
-            return ZCB_OK;
-        error = zcbi_limit_check(&limit);
-        if (error)
-            return error;
-    }
-}
-
-zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
-{
-    zcb_error error = zcbi_session_owned(session);
-    if (!error)
-        error = zcbi_turn_take(&session->ping_turn, wait);
-    if (error)
-        return error;
-    zcb_message message = {
-        .kind = ZCB_KIND_CONTROL, .flags = URGENT_PING, .id = ++session->last_ping};
-    error = zcb_send(session->urgent, &message, NULL, wait);
-    if (!error)
-        error = read_pong(session, session->last_ping, wait);
-    zcbi_turn_give(&session->ping_turn);
     return error;
 }

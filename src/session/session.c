@@ -16,6 +16,13 @@ zcb_error zcbi_session_owned(const zcb_session *session)
     return zcbi_channel_owned(session->commands) ? ZCB_OK : ZCB_ERR_FORKED;
 }
 
+zcb_error zcbi_session_state(const zcb_session *session)
+{
+    if (!session->ended)
+        return ZCB_OK;
+    return session->closing ? ZCB_ERR_CLOSED : ZCB_ERR_PEER_GONE;
+}
+
 void zcbi_session_reference(zcb_session *session)
 {
     atomic_fetch_add(&session->references, 1);
@@ -160,31 +167,34 @@ void zcb_session_close(zcb_session *session, int64_t grace_ms)
     zcbi_plat_mutex_lock(&session->lock);
     bool first = !session->closing;
     session->closing = true;
-    for (zcb_bridge *b = session->bridges; b; b = zcbi_bridge_next(b))
-        zcbi_bridge_shut(b); /* before the engine hears of it: its end must not be seen first */
+    for (struct paired_channel *b = session->bridges; b; b = b->next)
+        zcbi_paired_close(b); /* before the engine hears of it: its end must not be seen first */
     zcbi_session_end(session, "it was closed");
     zcbi_plat_mutex_unlock(&session->lock);
     if (first)
         end_processes(session, grace_ms < 0 ? 0 : grace_ms);
 }
 
-static void free_books(zcb_session *session)
+static void free_tables(zcb_session *session)
 {
-    while (session->first) {
-        struct reply *reply = zcbi_pending_take(session, session->first);
-        if (reply)
-            zcb_result_free(&reply->result);
+    while (session->first)
+        zcb_result_free(zcbi_pending_take(session, session->first));
+    while (session->close_notices) {
+        struct close_notice *notice = session->close_notices;
+        session->close_notices = notice->next;
+        free(notice);
     }
     free(session->buckets);
     if (session->incoming.active)
-        free(session->incoming.reply);
+        free(session->incoming.bytes);
 }
 
 void zcbi_session_release(zcb_session *session)
 {
     if (atomic_fetch_sub(&session->references, 1) != 1)
         return;
-    free_books(session);
+    free_tables(session);
+    zcbi_plat_loop_event_destroy(&session->loop_event); /* before what it watches */
     zcb_channel_free(session->commands);
     zcb_channel_free(session->urgent);
     if (session->process != session->child.process)

@@ -26,6 +26,7 @@ static zcb_error session_allocate(const zcb_session_options *options, const char
     session->next_deadline = ZCB_NEVER;
     session->link = session->process = PLAT_NO_HANDLE;
     session->child.process = session->child.group = PLAT_NO_HANDLE;
+    session->loop_event.handle = PLAT_NO_HANDLE;
     zcbi_turn_init(&session->submit_turn);
     zcbi_turn_init(&session->ping_turn);
     zcbi_plat_mutex_init(&session->lock);

@@ -105,7 +105,7 @@ static void kill_while_starting(uint64_t random)
     if (error)
         assert_int_equal(error, ZCB_ERR_PEER_GONE);
     else
-        assert_int_equal(result->status, ZCB_STATUS_LOST);
+        assert_int_equal(zcb_result_status(result), ZCB_STATUS_LOST);
     zcb_result_free(result);
     assert_says_killed(session);
     zcb_session_free(session);

@@ -46,8 +46,8 @@ static void post(zcb_bridge *bridge, zcb_op op, uint64_t *id)
 static void assert_fails(zcb_session *session, uint64_t id)
 {
     zcb_result *result = wait_for(session, id);
-    assert_false(result->success);
-    assert_true(result->refused);
+    assert_false(zcb_result_success(result));
+    assert_true(zcb_result_refused(result));
     zcb_result_free(result);
 }
 

@@ -70,7 +70,7 @@ static void timeouts_apply_while_the_engine_is_stopped(void **state)
     uint64_t timed = submit(session, "wait", 0, TIMEOUT_MS);
     continue_process(engine);
     result = wait_for(session, id);
-    assert_string_equal(result->field[ZCB_FIELD_OUT].text, "after all");
+    assert_string_equal(zcb_result_text(result, ZCB_PART_OUT, NULL), "after all");
     zcb_result_free(result);
     assert_int_equal(status_of(session, timed), ZCB_STATUS_TIMED_OUT);
     wait = patience();

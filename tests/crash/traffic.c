@@ -35,12 +35,12 @@ static zcb_error check_result(struct worker *worker, zcb_result *result, const v
                               size_t bytes)
 {
     zcb_error error = ZCB_OK;
-    if (result->status == ZCB_STATUS_LOST)
+    if (zcb_result_status(result) == ZCB_STATUS_LOST)
         error = ZCB_ERR_PEER_GONE;
-    else if (result->status != ZCB_STATUS_DONE || !result->success)
+    else if (zcb_result_status(result) != ZCB_STATUS_DONE || !zcb_result_success(result))
         error = fault(worker, "a command did not succeed");
-    else if (out && (result->field[ZCB_FIELD_OUT].bytes != bytes ||
-                     memcmp(result->field[ZCB_FIELD_OUT].text, out, bytes) != 0))
+    else if (out && (text_bytes(result, ZCB_PART_OUT) != bytes ||
+                     memcmp(zcb_result_text(result, ZCB_PART_OUT, NULL), out, bytes) != 0))
         error = fault(worker, "a command's output is wrong");
     zcb_result_free(result);
     return error;
@@ -92,8 +92,10 @@ static zcb_error do_futures(struct worker *worker)
     zcb_error error = ZCB_OK;
     unsigned pending = 0;
     for (int i = 0; i < FUTURES && !error; i++) {
-        zcb_command command = {
-            .op = ZCB_OP_RUN, .flags = ZCB_COMMAND_NOTIFY, .text = "echo x", .text_bytes = 6};
+        zcb_command command = {.op = ZCB_OP_RUN,
+                               .flags = ZCB_COMMAND_NOTIFY,
+                               .parts = TEXT_PART("echo x", 6),
+                               .part_count = 1};
         error = zcb_session_submit(worker->session, &command, ZCB_FOREVER, NULL);
         pending += !error;
     }

@@ -53,7 +53,7 @@ static zcb_result *run_for(zcb_session *session, const char *text, int64_t timeo
 static zcb_result *run(zcb_session *session, const char *text)
 {
     zcb_result *result = run_for(session, text, ZCB_FOREVER);
-    assert_int_equal(result->status, ZCB_STATUS_DONE);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_DONE);
     return result;
 }
 
@@ -62,9 +62,9 @@ static const char *out_of(zcb_session *session, const char *text)
 {
     static char out[4096];
     zcb_result *result = run(session, text);
-    if (!result->success)
-        fail_msg("%s: %s", text, result->field[ZCB_FIELD_ERR].text);
-    snprintf(out, sizeof(out), "%s", result->field[ZCB_FIELD_OUT].text);
+    if (!zcb_result_success(result))
+        fail_msg("%s: %s", text, zcb_result_text(result, ZCB_PART_ERR, NULL));
+    snprintf(out, sizeof(out), "%s", zcb_result_text(result, ZCB_PART_OUT, NULL));
     out[strcspn(out, "\r\n")] = '\0';
     zcb_result_free(result);
     return out;
@@ -73,9 +73,17 @@ static const char *out_of(zcb_session *session, const char *text)
 static uint64_t submit(zcb_session *session, const char *text)
 {
     zcb_wait wait = patience();
-    zcb_command command = {.op = ZCB_OP_RUN, .text = text, .text_bytes = strlen(text)};
+    zcb_part part = {.kind = ZCB_PART_TEXT, .data = text, .bytes = strlen(text)};
+    zcb_command command = {.op = ZCB_OP_RUN, .parts = &part, .part_count = 1};
     assert_ok(zcb_session_submit(session, &command, ZCB_FOREVER, &wait));
     return command.id;
+}
+
+static size_t text_bytes(const zcb_result *result, zcb_part_kind stream)
+{
+    size_t bytes = 0;
+    (void)zcb_result_text(result, stream, &bytes);
+    return bytes;
 }
 
 static zcb_result *result_of(zcb_session *session, uint64_t id)
@@ -146,8 +154,8 @@ static uint64_t post_send(zcb_bridge *bridge, const char *expression)
 static void assert_arrived(zcb_session *session, uint64_t id)
 {
     zcb_result *result = result_of(session, id);
-    if (!result->success)
-        fail_msg("%s", result->field[ZCB_FIELD_ERR].text);
+    if (!zcb_result_success(result))
+        fail_msg("%s", zcb_result_text(result, ZCB_PART_ERR, NULL));
     zcb_result_free(result);
 }
 
@@ -224,11 +232,11 @@ static void a_command_gives_its_streams_and_its_success(void **state)
 {
     (void)state;
     zcb_result *result = run(shared, "1 + 1; Write-Warning w; Write-Error e; 'end'");
-    assert_false(result->success && result->field[ZCB_FIELD_ERR].bytes == 0);
-    assert_non_null(strstr(result->field[ZCB_FIELD_OUT].text, "2"));
-    assert_non_null(strstr(result->field[ZCB_FIELD_OUT].text, "end"));
-    assert_non_null(strstr(result->field[ZCB_FIELD_WARNING].text, "w"));
-    assert_non_null(strstr(result->field[ZCB_FIELD_ERR].text, "e"));
+    assert_false(zcb_result_success(result) && text_bytes(result, ZCB_PART_ERR) == 0);
+    assert_non_null(strstr(zcb_result_text(result, ZCB_PART_OUT, NULL), "2"));
+    assert_non_null(strstr(zcb_result_text(result, ZCB_PART_OUT, NULL), "end"));
+    assert_non_null(strstr(zcb_result_text(result, ZCB_PART_WARNING, NULL), "w"));
+    assert_non_null(strstr(zcb_result_text(result, ZCB_PART_ERR, NULL), "e"));
     zcb_result_free(result);
 }
 
@@ -243,11 +251,11 @@ static void an_error_fails_its_command_alone(void **state)
 {
     (void)state;
     zcb_result *result = run(shared, "throw 'it hurts'");
-    assert_false(result->success);
-    assert_non_null(strstr(result->field[ZCB_FIELD_ERR].text, "it hurts"));
+    assert_false(zcb_result_success(result));
+    assert_non_null(strstr(zcb_result_text(result, ZCB_PART_ERR, NULL), "it hurts"));
     zcb_result_free(result);
     result = run(shared, "this is no [ command");
-    assert_false(result->success);
+    assert_false(zcb_result_success(result));
     zcb_result_free(result);
     assert_serves(shared);
 }
@@ -265,8 +273,8 @@ static void output_of_megabytes_arrives_whole(void **state)
 {
     (void)state;
     zcb_result *result = run(shared, "'x' * 5MB");
-    assert_in_range(result->field[ZCB_FIELD_OUT].bytes, 5 * MIB + 1, 5 * MIB + 2);
-    assert_int_equal(strspn(result->field[ZCB_FIELD_OUT].text, "x"), 5 * MIB);
+    assert_in_range(text_bytes(result, ZCB_PART_OUT), 5 * MIB + 1, 5 * MIB + 2);
+    assert_int_equal(strspn(zcb_result_text(result, ZCB_PART_OUT, NULL), "x"), 5 * MIB);
     zcb_result_free(result);
 }
 
@@ -276,8 +284,8 @@ static void programs_write_to_their_command(void **state)
     zcb_result *result =
         run(shared, "if ($env:ComSpec) { & $env:ComSpec /c 'echo native& exit 7' }\n"
                     "else { sh -c 'echo native; exit 7' }");
-    assert_non_null(strstr(result->field[ZCB_FIELD_OUT].text, "native"));
-    assert_int_equal(result->exit_code, 7);
+    assert_non_null(strstr(zcb_result_text(result, ZCB_PART_OUT, NULL), "native"));
+    assert_int_equal(zcb_result_exit_code(result), 7);
     zcb_result_free(result);
 }
 
@@ -286,7 +294,7 @@ static void a_command_is_stopped_at_its_timeout(void **state)
     (void)state;
     int64_t begin = zcb_now_ns();
     zcb_result *result = run_for(shared, "Start-Sleep 50", 300);
-    assert_int_equal(result->status, ZCB_STATUS_TIMED_OUT);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_TIMED_OUT);
     assert_true(zcb_now_ns() - begin < INT64_C(20000000000));
     zcb_result_free(result);
     assert_serves(shared);
@@ -298,7 +306,7 @@ static void a_command_is_stopped_when_asked(void **state)
     uint64_t id = submit(shared, "while ($true) { }");
     assert_ok(zcb_session_stop(shared, id));
     zcb_result *result = result_of(shared, id);
-    assert_int_equal(result->status, ZCB_STATUS_STOPPED);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_STOPPED);
     zcb_result_free(result);
     assert_serves(shared);
 }
@@ -315,7 +323,7 @@ static void a_wait_is_cancelled_and_the_command_goes_on(void **state)
     assert_int_equal(zcb_session_wait(shared, id, &result, &wait), ZCB_ERR_CANCELLED);
     zcb_cancel_free(cancel);
     result = result_of(shared, id);
-    assert_int_equal(result->status, ZCB_STATUS_DONE);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_DONE);
     zcb_result_free(result);
 }
 
@@ -448,8 +456,8 @@ static void a_target_that_is_no_place_is_refused(void **state)
     zcb_bridge *bridge = open_bridge(shared);
     uint64_t id = post_receive(bridge, "$(Get-Date)", 0);
     zcb_result *result = result_of(shared, id);
-    assert_false(result->success);
-    assert_true(result->field[ZCB_FIELD_ERR].bytes > 0);
+    assert_false(zcb_result_success(result));
+    assert_true(text_bytes(result, ZCB_PART_ERR) > 0);
     zcb_result_free(result);
     zcb_bridge_seen(bridge, id);
     send_bytes(shared, bridge, "$after", 1000, 3);
@@ -480,8 +488,8 @@ static void an_exit_is_told_with_its_code(void **state)
     zcb_session *session = start_session();
     plat_handle process = open_process(zcb_session_pid(session));
     zcb_result *result = run_for(session, "exit 3", ZCB_FOREVER);
-    assert_int_equal(result->status, ZCB_STATUS_EXITED);
-    assert_int_equal(result->exit_code, 3);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_EXITED);
+    assert_int_equal(zcb_result_exit_code(result), 3);
     zcb_result_free(result);
     await_end(process);
     assert_false(zcb_session_alive(session, &why));
@@ -502,7 +510,7 @@ static void an_engine_that_dies_in_a_transfer_ends_it_at_once(void **state)
     zcb_error error = zcb_bridge_send(bridge, ZCB_KIND_BYTES, data, 80 * MIB, NULL, &wait);
     assert_int_equal(error, ZCB_ERR_PEER_GONE);
     zcb_result *result = result_of(session, id);
-    assert_int_equal(result->status, ZCB_STATUS_LOST);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_LOST);
     zcb_result_free(result);
     assert_false(zcb_session_alive(session, &why));
     assert_non_null(strstr(why.text, "engine"));
@@ -519,7 +527,7 @@ static void closing_ends_an_engine_that_works(void **state)
     uint64_t id = submit(session, "while ($true) { }");
     zcb_session_close(session, 200);
     zcb_result *result = result_of(session, id);
-    assert_int_equal(result->status, ZCB_STATUS_LOST);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_LOST);
     zcb_result_free(result);
     await_end(process);
     zcb_session_free(session);

@@ -67,9 +67,11 @@ static bool ask_urgently(struct both *both, uint32_t what, uint64_t id)
 static void a_command_is_served(struct both *both)
 {
     static struct {
-        struct command_wire wire;
+        struct command_wire head;
+        struct part_wire part;
         char text[TEXT_BYTES];
-    } sent = {.wire = {.op = ZCB_OP_RUN}};
+        char zeroes[PART_ALIGN - TEXT_BYTES % PART_ALIGN];
+    } sent = {.head = {.op = ZCB_OP_RUN}, .part = {.kind = ZCB_PART_TEXT, .bytes = TEXT_BYTES}};
     zcb_wait wait = in_time();
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = sizeof(sent)};
     zcb_command command;
@@ -77,13 +79,13 @@ static void a_command_is_served(struct both *both)
     if (CALL(zcb_send, both->commands, &message, &sent, &wait) ||
         CALL(zcb_agent_next, both->agent, &command, &wait))
         return;
-    always(command.id == 1 && command.text_bytes == TEXT_BYTES &&
-               is_filled(command.text, TEXT_BYTES, 1),
+    always(command.id == 1 && command.parts->bytes == TEXT_BYTES &&
+               is_filled(command.parts->data, TEXT_BYTES, 1),
            "a command's text");
-    zcb_text fields[ZCB_FIELDS] = {{sent.text, sizeof(sent.text)}};
-    zcb_result result = {.id = 1, .status = ZCB_STATUS_DONE, .success = true};
-    (void)CALL(zcb_agent_output, both->agent, 1, fields);
-    (void)CALL(zcb_agent_complete, both->agent, &result, false);
+    zcb_part out = {.kind = ZCB_PART_OUT, .data = sent.text, .bytes = sizeof(sent.text)};
+    zcb_completion completion = {.status = ZCB_STATUS_DONE, .success = true};
+    (void)CALL(zcb_agent_output, both->agent, 1, &out, 1);
+    (void)CALL(zcb_agent_complete, both->agent, 1, &completion, NULL, 0, false);
 }
 
 static void the_listener_hears(struct both *both)

@@ -26,7 +26,7 @@ static uint64_t submit(zcb_session *session, const char *text, uint32_t flags, i
 {
     zcb_wait wait = in_time();
     zcb_command command = {
-        .op = ZCB_OP_RUN, .flags = flags, .text = text, .text_bytes = strlen(text)};
+        .op = ZCB_OP_RUN, .flags = flags, .parts = TEXT_PART(text, strlen(text)), .part_count = 1};
     return CALL(zcb_session_submit, session, &command, timeout_ms, &wait) ? 0 : command.id;
 }
 
@@ -49,13 +49,13 @@ static void expect_status(zcb_session *session, uint64_t id, zcb_status status)
     if (id != 0)
         always(result != NULL, "a command has a result");
     if (result)
-        right(result->status == (uint32_t)status, "a command's status");
+        right(zcb_result_status(result) == (uint32_t)status, "a command's status");
     zcb_result_free(result);
 }
 
-static bool is_text(const zcb_text *field, const char *text)
+static bool is_out(const zcb_result *result, const char *text)
 {
-    return strcmp(field->text, text) == 0;
+    return strcmp(zcb_result_text(result, ZCB_PART_OUT, NULL), text) == 0;
 }
 
 /* Runs a command and leaves its result to the caller, or NULL. */
@@ -65,15 +65,16 @@ static zcb_result *run(zcb_session *session, const char *text, size_t bytes)
     zcb_result *result = NULL;
     if (CALL(zcb_session_run, session, text, bytes, 0, ZCB_FOREVER, &result, &wait))
         return NULL;
-    right(result->status == ZCB_STATUS_DONE && result->success, "a command succeeds");
+    right(zcb_result_status(result) == ZCB_STATUS_DONE && zcb_result_success(result),
+          "a command succeeds");
     return result;
 }
 
 static void says(zcb_session *session, const char *text, const char *answer)
 {
     zcb_result *result = run(session, text, strlen(text));
-    if (result && result->success)
-        always(is_text(&result->field[ZCB_FIELD_OUT], answer), "a command's output");
+    if (result && zcb_result_success(result))
+        always(is_out(result, answer), "a command's output");
     zcb_result_free(result);
 }
 
@@ -90,17 +91,18 @@ static void a_long_command(zcb_session *session)
     memcpy(text, "size ", 5);
     snprintf(answer, sizeof(answer), "%zu", sizeof(text));
     zcb_result *result = run(session, text, sizeof(text));
-    if (result && result->success)
-        always(is_text(&result->field[ZCB_FIELD_OUT], answer), "a long command arrives");
+    if (result && zcb_result_success(result))
+        always(is_out(result, answer), "a long command arrives");
     zcb_result_free(result);
 }
 
 static void check_output(zcb_session *session, const char *text, size_t bytes)
 {
     zcb_result *result = run(session, text, strlen(text));
-    if (result && result->success) {
-        const zcb_text *out = &result->field[ZCB_FIELD_OUT];
-        always(out->bytes == bytes && is_filled(out->text, bytes, bytes), "a command's output");
+    if (result && zcb_result_success(result)) {
+        size_t out_bytes = 0;
+        const char *out = zcb_result_text(result, ZCB_PART_OUT, &out_bytes);
+        always(out_bytes == bytes && is_filled(out, bytes, bytes), "a command's output");
     }
     zcb_result_free(result);
 }
@@ -124,8 +126,8 @@ static void take_next(zcb_session *session)
     if (CALL(zcb_session_next, session, &result, &wait) &&
         CALL(zcb_session_next, session, &result, &wait))
         return;
-    if (right(result->success, "a command succeeds"))
-        always(is_text(&result->field[ZCB_FIELD_OUT], "hello"), "a command's output");
+    if (right(zcb_result_success(result), "a command succeeds"))
+        always(is_out(result, "hello"), "a command's output");
     zcb_result_free(result);
 }
 
@@ -233,8 +235,8 @@ static bool ended_as(zcb_session *session, uint64_t id, bool well, const char *f
                      zcb_error error)
 {
     zcb_result *result = take_result(session, id);
-    bool unopened = result && result->refused && error == ZCB_ERR_TIMEOUT;
-    bool success = result && result->success;
+    bool unopened = result && zcb_result_refused(result) && error == ZCB_ERR_TIMEOUT;
+    bool success = result && zcb_result_success(result);
     if (!unopened)
         (void)call_ended(function, error, ZCB_OK);
     always(result != NULL, "a transfer has a result");
@@ -351,6 +353,47 @@ static void a_posted_receive_is_withdrawn(zcb_session *session)
     zcb_bridge_free(bridge);
 }
 
+static void a_withdrawn_message_leaves_its_receive_waiting(zcb_session *session)
+{
+    zcb_bridge *bridge = open_bridge(session);
+    if (!bridge)
+        return;
+    zcb_wait at_once = {0};
+    uint64_t blocking = submit(session, "wait", 0, ZCB_FOREVER); /* the engine receives nothing */
+    uint64_t id = post_receive(bridge);
+    (void)CALL_FOR(ZCB_ERR_TIMEOUT, zcb_bridge_send, bridge, ZCB_KIND_BYTES, bytes_out, LONG_BYTES,
+                   NULL, &at_once);
+    if (blocking != 0)
+        stop(session, blocking);
+    expect_status(session, blocking, ZCB_STATUS_STOPPED);
+    zcb_error error = id != 0 ? send(bridge, MESSAGE_BYTES) : ZCB_OK;
+    if (error && error != ZCB_ERR_TIMEOUT)
+        zcb_bridge_close(bridge);
+    if (id != 0 && ended_as(session, id, true, "zcb_bridge_send", error))
+        check_variable(session, MESSAGE_BYTES);
+    zcb_bridge_free(bridge);
+}
+
+static void a_failure_that_was_seen_is_not_told_again(zcb_session *session)
+{
+    zcb_bridge *bridge = open_bridge(session);
+    if (!bridge)
+        return;
+    zcb_wait wait = in_time();
+    zcb_message message = {.id = 0};
+    uint64_t bad = 0, good = 0;
+    (void)CALL(zcb_bridge_post_send, bridge, "$nothing", 8, 0, 0, ZCB_FOREVER, &bad, &wait);
+    zcb_result_free(take_result(session, bad));
+    zcb_bridge_seen(bridge, bad);
+    (void)CALL(zcb_bridge_post_send, bridge, "5", 1, 0, 0, ZCB_FOREVER, &good, &wait);
+    if (good != 0 && zcb_bridge_receive_begin(bridge, ZCB_WISH_COPY, &message, &wait) == ZCB_OK) {
+        always(message.id == good, "what comes after a failure that was seen");
+        zcb_receive_drop(zcb_bridge_channel(bridge));
+    }
+    zcb_result_free(take_result(session, good));
+    zcb_bridge_free(bridge);
+}
+
 /* ---------------------------------------------------------------- the scenario */
 
 static void (*const steps[])(zcb_session *) = {
@@ -370,6 +413,8 @@ static void (*const steps[])(zcb_session *) = {
     long_ones_come_out_of_the_engine,
     an_error_comes_out_of_the_engine,
     a_posted_receive_is_withdrawn,
+    a_withdrawn_message_leaves_its_receive_waiting,
+    a_failure_that_was_seen_is_not_told_again,
 };
 
 /* Built beside this program. */

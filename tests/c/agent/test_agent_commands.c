@@ -5,27 +5,21 @@
 static void commands_come_in_order_with_their_texts(void **state)
 {
     struct program *program = *state;
-    struct {
-        struct command_wire wire;
-        char text[5];
-    } payload = {{ZCB_OP_SEND, ZCB_COMMAND_TAKE_QUEUED, 7, 3}, "hello"};
-    zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 42, .bytes = sizeof(payload.wire) + 5};
+    const struct command_wire head = {ZCB_OP_SEND, ZCB_COMMAND_TAKE_QUEUED, 7, 3};
     zcb_command command;
-    send_command(program, message, &payload);
-    message.id++;
-    message.bytes = sizeof(payload.wire);
-    send_command(program, message, &payload);
+    send_text_command(program, 42, head, "hello");
+    send_text_command(program, 43, head, "");
     assert_ok(zcb_agent_next(program->agent, &command, NULL));
     assert_int_equal(command.id, 42);
     assert_int_equal(command.op, ZCB_OP_SEND);
     assert_int_equal(command.flags, ZCB_COMMAND_TAKE_QUEUED);
     assert_int_equal(command.channel, 7);
     assert_int_equal(command.depth, 3);
-    assert_int_equal(command.text_bytes, 5);
-    assert_memory_equal(command.text, "hello", 5);
+    assert_int_equal(command.parts->bytes, 5);
+    assert_memory_equal(command.parts->data, "hello", 6);
     assert_ok(zcb_agent_next(program->agent, &command, NULL));
     assert_int_equal(command.id, 43);
-    assert_int_equal(command.text_bytes, 0);
+    assert_int_equal(command.parts->bytes, 0);
     zcb_wait at_once = {0};
     assert_int_equal(zcb_agent_next(program->agent, &command, &at_once), ZCB_ERR_TIMEOUT);
 }
@@ -33,7 +27,6 @@ static void commands_come_in_order_with_their_texts(void **state)
 static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **state)
 {
     struct program *program = *state;
-    struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = MIB};
     char *half = calloc(1, MIB);
     size_t written = 0;
@@ -42,8 +35,7 @@ static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **sta
     assert_ok(zcbi_tx_begin(program->commands, &message, 0, NULL));
     assert_ok(zcbi_tx_write(program->commands, half, MIB / 2, &written, NULL));
     zcbi_tx_abort(program->commands);
-    message = (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 2, .bytes = sizeof(wire)};
-    send_command(program, message, &wire);
+    send_text_command(program, 2, (struct command_wire){.op = ZCB_OP_RUN}, "x");
     zcb_wait wait = patience();
     assert_int_equal(zcb_agent_next(program->agent, &command, &wait), ZCB_ERR_ABORTED);
     assert_ok(zcb_agent_next(program->agent, &command, &wait));
@@ -51,16 +43,44 @@ static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **sta
     free(half);
 }
 
+static void assert_refused(const void *payload, size_t bytes)
+{
+    void *state;
+    assert_int_equal(set_up_program(&state), 0);
+    struct program *program = state;
+    zcb_command command;
+    send_command(program, (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = bytes},
+                 payload);
+    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
+    zcb_completion completion = {.status = ZCB_STATUS_DONE};
+    assert_int_equal(zcb_agent_complete(program->agent, 1, &completion, NULL, 0, false),
+                     ZCB_ERR_PROTOCOL);
+    assert_int_equal(tear_down_program(&state), 0);
+}
+
 static void a_senseless_command_ends_the_session(void **state)
 {
-    struct program *program = *state;
-    zcb_command command;
-    send_command(program, (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = 15},
-                 "only 15 bytes..");
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
-    zcb_result result = {.id = 1};
-    assert_int_equal(zcb_agent_complete(program->agent, &result, false), ZCB_ERR_PROTOCOL);
+    (void)state;
+    const struct command_wire head = {.op = ZCB_OP_RUN};
+    unsigned char payload[128] = {0};
+    struct part_wire *part = (struct part_wire *)(void *)(payload + sizeof(head));
+    size_t bytes = write_command(payload, head, "text", 4);
+    assert_refused(payload, sizeof(head) - 1);
+    assert_refused(payload, sizeof(head)); /* no part */
+    assert_refused(payload, bytes - 1);
+    assert_refused(payload, bytes + write_part(payload + bytes, ZCB_PART_TEXT, "x", 1));
+    part->kind = ZCB_PART_OUT;
+    assert_refused(payload, bytes);
+    part->kind = ZCB_PART_TEXT;
+    part->flags = 1;
+    assert_refused(payload, bytes);
+    part->flags = 0;
+    part->bytes = UINT64_MAX;
+    assert_refused(payload, bytes);
+    part->bytes = 5; /* its zeroes are not there */
+    payload[sizeof(head) + sizeof(*part) + 5] = 1;
+    assert_refused(payload, bytes);
 }
 
 static void a_command_of_the_wrong_kind_ends_the_session(void **state)
@@ -75,10 +95,8 @@ static void a_command_of_the_wrong_kind_ends_the_session(void **state)
 static void what_is_queued_does_not_run_when_the_session_ends(void **state)
 {
     struct program *program = *state;
-    struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
     zcb_command command;
-    send_command(program, (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 2, .bytes = sizeof(wire)},
-                 &wire);
+    send_text_command(program, 2, (struct command_wire){.op = ZCB_OP_RUN}, "x");
     zcb_channel_close(program->commands);
     assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_CLOSED);
 }
@@ -99,37 +117,56 @@ static void a_close_in_the_middle_of_a_command_ends_the_session_in_good_order(vo
     free(some);
 }
 
-static void replies_carry_every_field(void **state)
+static void replies_carry_every_part_and_the_completion(void **state)
 {
     struct program *program = *state;
-    zcb_result result = {.id = 9,
-                         .status = ZCB_STATUS_DONE,
-                         .success = true,
-                         .refused = true,
-                         .exit_code = -3,
-                         .execution_ns = 77};
-    result.field[ZCB_FIELD_ERR] = (zcb_text){"err", 3};
-    result.field[ZCB_FIELD_PROGRESS] = (zcb_text){NULL, 5}; /* no text, whatever its length says */
-    assert_ok(zcb_agent_complete(program->agent, &result, false));
+    const zcb_completion completion = {.status = ZCB_STATUS_DONE,
+                                       .success = true,
+                                       .refused = true,
+                                       .exit_code = -3,
+                                       .execution_ns = 77};
+    const zcb_part parts[] = {{.kind = ZCB_PART_ERR, .data = "err", .bytes = 3},
+                              {.kind = ZCB_PART_PROGRESS, .data = NULL, .bytes = 0}};
+    const struct completion_wire wire = {
+        .status = ZCB_STATUS_DONE, .success = 1, .refused = 1, .exit_code = -3, .execution_ns = 77};
+    unsigned char expected[256], got[256];
+    size_t bytes = write_part(expected, ZCB_PART_ERR, "err", 3);
+    bytes += write_part(expected + bytes, ZCB_PART_PROGRESS, NULL, 0);
+    bytes += write_part(expected + bytes, PART_COMPLETION, &wire, sizeof(wire));
+    assert_ok(zcb_agent_complete(program->agent, 9, &completion, parts, 2, false));
     zcb_message message;
     assert_ok(zcb_receive_begin(program->commands, ZCB_WISH_COPY, &message, NULL));
     assert_int_equal(message.kind, ZCB_KIND_CONTROL);
-    assert_int_equal(message.flags, REPLY_COMPLETION);
+    assert_int_equal(message.flags, REPLY_COMPLETES);
     assert_int_equal(message.id, 9);
-    struct {
-        struct reply_wire wire;
-        char texts[3 + ZCB_FIELDS];
-    } reply;
-    assert_int_equal(message.bytes, sizeof(reply.wire) + sizeof(reply.texts));
-    assert_ok(zcb_receive_read(program->commands, &reply, (size_t)message.bytes, NULL, NULL));
+    assert_int_equal(message.bytes, bytes);
+    assert_ok(zcb_receive_read(program->commands, got, bytes, NULL, NULL));
     assert_ok(zcb_receive_end(program->commands));
-    assert_int_equal(reply.wire.status, ZCB_STATUS_DONE);
-    assert_true(reply.wire.success && reply.wire.refused);
-    assert_int_equal(reply.wire.exit_code, -3);
-    assert_int_equal(reply.wire.execution_ns, 77);
-    assert_memory_equal(reply.texts, "\0err\0\0\0\0\0\0", sizeof(reply.texts));
-    assert_int_equal(zcb_agent_complete(program->agent, NULL, false), ZCB_ERR_INVALID);
-    assert_int_equal(zcb_agent_output(program->agent, 1, NULL), ZCB_ERR_INVALID);
+    assert_memory_equal(got, expected, bytes);
+}
+
+static void replies_of_other_parts_than_text_are_refused(void **state)
+{
+    struct program *program = *state;
+    const zcb_completion completion = {.status = ZCB_STATUS_DONE};
+    const zcb_part senseless[] = {{.kind = ZCB_PART_TEXT, .data = "x", .bytes = 1},
+                                  {.kind = ZCB_PART_PROGRESS + 1, .data = "x", .bytes = 1},
+                                  {.kind = ZCB_PART_OUT, .flags = 1, .data = "x", .bytes = 1},
+                                  {.kind = ZCB_PART_OUT, .data = NULL, .bytes = 1}};
+    zcb_part many[ZCB_STREAMS + 1];
+    for (int i = 0; i <= ZCB_STREAMS; i++)
+        many[i] = (zcb_part){.kind = ZCB_PART_OUT, .data = "x", .bytes = 1};
+    for (size_t i = 0; i < sizeof(senseless) / sizeof(*senseless); i++) {
+        assert_int_equal(zcb_agent_output(program->agent, 1, &senseless[i], 1), ZCB_ERR_INVALID);
+        assert_int_equal(
+            zcb_agent_complete(program->agent, 1, &completion, &senseless[i], 1, false),
+            ZCB_ERR_INVALID);
+    }
+    assert_int_equal(
+        zcb_agent_complete(program->agent, 1, &completion, many, ZCB_STREAMS + 1, false),
+        ZCB_ERR_INVALID);
+    assert_int_equal(zcb_agent_complete(program->agent, 1, NULL, NULL, 0, false), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_agent_output(program->agent, 1, NULL, 0), ZCB_ERR_INVALID);
 }
 
 static void send_urgent(struct program *program, uint32_t what, uint64_t id)
@@ -199,11 +236,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(commands_come_in_order_with_their_texts),
         TEST(a_command_that_was_given_up_is_said_to_be_and_passed_over),
-        TEST(a_senseless_command_ends_the_session),
+        cmocka_unit_test(a_senseless_command_ends_the_session),
         TEST(a_command_of_the_wrong_kind_ends_the_session),
         TEST(what_is_queued_does_not_run_when_the_session_ends),
         TEST(a_close_in_the_middle_of_a_command_ends_the_session_in_good_order),
-        TEST(replies_carry_every_field),
+        TEST(replies_carry_every_part_and_the_completion),
+        TEST(replies_of_other_parts_than_text_are_refused),
         TEST(urgent_requests_come_and_pings_are_answered),
         TEST(what_was_written_to_the_console_is_read_once),
     };

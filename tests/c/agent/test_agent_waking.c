@@ -18,8 +18,8 @@ static bool is_rung(plat_handle bell)
 
 static void complete(struct program *program, bool soon)
 {
-    zcb_result result = {.id = 1, .status = ZCB_STATUS_DONE};
-    assert_ok(zcb_agent_complete(program->agent, &result, soon));
+    const zcb_completion completion = {.status = ZCB_STATUS_DONE};
+    assert_ok(zcb_agent_complete(program->agent, 1, &completion, NULL, 0, soon));
 }
 
 static void who_waits_is_woken_at_once_and_who_stands_by_at_the_flush(void **state)
@@ -48,8 +48,8 @@ static void who_waits_is_woken_at_once_and_who_stands_by_at_the_flush(void **sta
     complete(program, false);
     assert_true(is_rung(rx->standby_bell));
     atomic_store(asleep(program), SLEEP_STANDBY);
-    struct zcb_text none[ZCB_FIELDS] = {{0}};
-    assert_ok(zcb_agent_output(program->agent, 1, none));
+    const zcb_part nothing = {.kind = ZCB_PART_OUT};
+    assert_ok(zcb_agent_output(program->agent, 1, &nothing, 1));
     assert_true(is_rung(rx->standby_bell));
 }
 
@@ -70,8 +70,7 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
 {
     struct program *program = *state;
     plat_handle bell = program->commands->rx.standby_bell;
-    struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
-    zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = sizeof(wire)};
+    const struct command_wire head = {.op = ZCB_OP_RUN};
     zcb_command command;
     unsigned which;
     void *error;
@@ -82,13 +81,13 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
     assert_ok(
         zcbi_plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which)); /* it is about to sleep */
     zcbi_plat_event_clear(bell);
-    send_command(program, message, &wire);
+    send_text_command(program, 1, head, "x");
     pthread_join(engine, &error);
     assert_int_equal(*(zcb_error *)error, ZCB_OK);
 
     atomic_store(asleep(program), SLEEP_STANDBY);
     complete(program, true);
-    send_command(program, message, &wire);
+    send_text_command(program, 1, head, "x");
     assert_ok(zcb_agent_next(program->agent, &command, NULL)); /* at once, without a sleep */
     assert_true(is_rung(bell));
 }
@@ -96,9 +95,9 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
 static void *complete_elsewhere(void *arg)
 {
     struct program *program = arg;
-    zcb_result result = {.id = 2, .status = ZCB_STATUS_DONE};
+    const zcb_completion completion = {.status = ZCB_STATUS_DONE};
     for (int i = 0; i < 1500; i++)
-        if (zcb_agent_complete(program->agent, &result, false))
+        if (zcb_agent_complete(program->agent, 2, &completion, NULL, 0, false))
             return arg;
     return NULL;
 }
@@ -123,11 +122,11 @@ static void other_threads_replies_take_no_flush_away(void **state)
 static void *complete_thousands(void *arg)
 {
     struct program *program = arg;
-    zcb_result result = {.id = 1, .status = ZCB_STATUS_DONE};
+    const zcb_completion completion = {.status = ZCB_STATUS_DONE};
     static zcb_error error;
     error = ZCB_OK;
     for (int i = 0; i < 5000 && !error; i++)
-        error = zcb_agent_complete(program->agent, &result, true);
+        error = zcb_agent_complete(program->agent, 1, &completion, NULL, 0, true);
     return &error;
 }
 

@@ -5,6 +5,7 @@
 #include "fake_engine.h"
 #include "channel/block.h"
 #include "support.h"
+#include "wire.h"
 
 #include "protocol/link.h"
 #include "protocol/message.h"
@@ -60,29 +61,29 @@ static bool ending;
 
 /* ---------------------------------------------------------------- answers */
 
-static zcb_result result_of(uint64_t id, zcb_status status)
+static void complete_with(uint64_t id, zcb_completion completion, zcb_part_kind stream,
+                          const void *text, size_t bytes, bool soon)
 {
-    return (zcb_result){.id = id,
-                        .status = status,
-                        .success = status == ZCB_STATUS_DONE,
-                        .exit_code = status == ZCB_STATUS_DONE ? 0 : 1,
-                        .execution_ns = 1};
+    const zcb_part part = {.kind = stream, .data = text, .bytes = bytes};
+    completion.execution_ns = 1;
+    (void)zcb_agent_complete(agent, id, &completion, &part, bytes > 0, soon);
+}
+
+static zcb_completion completion_of(zcb_status status)
+{
+    bool done = status == ZCB_STATUS_DONE;
+    return (zcb_completion){.status = status, .success = done, .exit_code = done ? 0 : 1};
 }
 
 static void complete(uint64_t id, zcb_status status, const void *out, size_t bytes)
 {
-    zcb_result result = result_of(id, status);
-    result.field[ZCB_FIELD_OUT] = (zcb_text){out, bytes};
-    (void)zcb_agent_complete(agent, &result, false);
+    complete_with(id, completion_of(status), ZCB_PART_OUT, out, bytes, false);
 }
 
 static void report_failure(uint64_t id, bool refused, const char *err)
 {
-    zcb_result result = result_of(id, ZCB_STATUS_DONE);
-    result.success = false;
-    result.refused = refused;
-    result.field[ZCB_FIELD_ERR] = (zcb_text){err, strlen(err)};
-    (void)zcb_agent_complete(agent, &result, false);
+    zcb_completion completion = {.status = ZCB_STATUS_DONE, .refused = refused, .exit_code = 1};
+    complete_with(id, completion, ZCB_PART_ERR, err, strlen(err), false);
 }
 
 static void answer(uint64_t id, const char *format, long long number)
@@ -155,8 +156,7 @@ static void wait_for_stop(uint64_t id)
 /* Done, so that who stands by need not hear of it before this thread goes on. */
 static void complete_soon(uint64_t id)
 {
-    zcb_result result = result_of(id, ZCB_STATUS_DONE);
-    (void)zcb_agent_complete(agent, &result, true);
+    complete_with(id, completion_of(ZCB_STATUS_DONE), ZCB_PART_OUT, NULL, 0, true);
 }
 
 /* Likewise, and goes on only when the next command is told to stop. */
@@ -174,9 +174,11 @@ static void send_pieces(uint64_t id, long long count, size_t bytes)
     unsigned char *all = malloc(bytes * (size_t)count + 1);
     fill(all, bytes * (size_t)count, bytes * (size_t)count);
     for (long long i = 0; i < count; i++) {
-        zcb_text fields[ZCB_FIELDS] = {{(char *)all + bytes * (size_t)i, bytes}};
-        fields[ZCB_FIELD_WARNING] = (zcb_text){"w", 1};
-        (void)zcb_agent_output(agent, id, fields);
+        const zcb_part parts[] = {
+            {.kind = ZCB_PART_OUT, .data = all + bytes * (size_t)i, .bytes = bytes},
+            {.kind = ZCB_PART_WARNING, .data = "w", .bytes = 1},
+        };
+        (void)zcb_agent_output(agent, id, parts, 2);
     }
     free(all);
     complete(id, ZCB_STATUS_DONE, NULL, 0);
@@ -184,8 +186,8 @@ static void send_pieces(uint64_t id, long long count, size_t bytes)
 
 static void flood(uint64_t id)
 {
-    zcb_text fields[ZCB_FIELDS] = {{"x", 1}};
-    while (!stopped(id) && zcb_agent_output(agent, id, fields) == ZCB_OK)
+    const zcb_part part = {.kind = ZCB_PART_OUT, .data = "x", .bytes = 1};
+    while (!stopped(id) && zcb_agent_output(agent, id, &part, 1) == ZCB_OK)
         continue;
     complete(id, ZCB_STATUS_STOPPED, NULL, 0);
 }
@@ -250,41 +252,54 @@ static void check_variable(uint64_t id, const char *name)
 /* Replies as no engine sends them. */
 static void send_nonsense(uint64_t id, int which)
 {
-    zcb_channel *commands = agent->commands;
-    zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETION, .id = id};
-    struct {
-        struct reply_wire wire;
-        char texts[ZCB_FIELDS];
-    } reply = {.wire = {.status = ZCB_STATUS_DONE}};
-    message.bytes = sizeof(reply.wire) + sizeof(reply.texts);
+    struct completion_wire end = {.status = ZCB_STATUS_DONE};
+    unsigned char reply[128];
+    struct part_wire *first = (struct part_wire *)(void *)reply;
+    zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETES, .id = id};
+    if (which == NONSENSE_STATUS)
+        end.status = UINT32_MAX;
+    size_t out = write_part(reply, ZCB_PART_OUT, "x", 1);
+    struct part_wire *last = (struct part_wire *)(void *)(reply + out);
+    message.bytes = out + write_part(last, PART_COMPLETION, &end, sizeof(end));
     switch (which) {
     case NONSENSE_SHORT:
         message.bytes = 3;
         break;
+    case NONSENSE_EMPTY:
+        message.bytes = 0;
+        break;
     case NONSENSE_KIND:
         message.kind = ZCB_KIND_BYTES;
         break;
+    case NONSENSE_PART:
+        first->kind = 99;
+        break;
+    case NONSENSE_PART_FLAGS:
+        first->flags = 1;
+        break;
     case NONSENSE_LENGTH:
-        reply.wire.field_bytes[0] = UINT64_MAX;
+        first->bytes = UINT64_MAX;
         break;
     case NONSENSE_SUM:
-        reply.wire.field_bytes[3] = UINT64_MAX - 2;
+        last->bytes = UINT64_MAX - sizeof(*last);
         break;
     case NONSENSE_NO_NUL:
-        reply.texts[2] = 'x';
+        reply[sizeof(*first) + 1] = 'x';
         break;
     case NONSENSE_MISSING:
         message.bytes--;
         break;
-    case NONSENSE_LEFT_OVER:
-        reply.wire.field_bytes[6] = 0;
-        message.bytes -= 2;
+    case NONSENSE_NO_END:
+        message.bytes = out;
+        break;
+    case NONSENSE_EARLY_END:
+        message.flags = 0;
+        break;
+    case NONSENSE_LONG_END:
+        last->bytes++;
         break;
     case NONSENSE_ID:
         message.id = UINT64_MAX;
-        break;
-    case NONSENSE_STATUS:
-        reply.wire.status = UINT32_MAX;
         break;
     case NONSENSE_FLAGS:
         message.flags = 99;
@@ -292,7 +307,7 @@ static void send_nonsense(uint64_t id, int which)
     default:
         break;
     }
-    (void)zcb_send(commands, &message, &reply, NULL);
+    (void)zcb_send(agent->commands, &message, reply, NULL);
 }
 
 /* Half of a reply. */
@@ -300,7 +315,7 @@ static void give_reply_up(uint64_t id)
 {
     zcb_channel *commands = agent->commands;
     zcb_message message = {
-        .kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETION, .id = id, .bytes = 1 << 22};
+        .kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETES, .id = id, .bytes = 1 << 22};
     char *half = calloc(1, 1 << 21);
     size_t written = 0;
     (void)zcbi_turn_take(&commands->tx.turn, NULL);
@@ -313,9 +328,8 @@ static void give_reply_up(uint64_t id)
 
 static void end_with(uint64_t id, int code)
 {
-    zcb_result result = result_of(id, ZCB_STATUS_EXITED);
-    result.exit_code = code;
-    (void)zcb_agent_complete(agent, &result, false);
+    zcb_completion completion = {.status = ZCB_STATUS_EXITED, .exit_code = code};
+    complete_with(id, completion, ZCB_PART_OUT, NULL, 0, false);
     _exit(code);
 }
 
@@ -332,7 +346,7 @@ static void run(const zcb_command *command, const char *word, const char *argume
     if (strcmp(word, "echo") == 0)
         complete(id, ZCB_STATUS_DONE, argument, strlen(argument));
     else if (strcmp(word, "size") == 0)
-        answer(id, "%lld", (long long)command->text_bytes);
+        answer(id, "%lld", (long long)command->parts->bytes);
     else if (strcmp(word, "out") == 0)
         send_out(id, (size_t)number);
     else if (strcmp(word, "pieces") == 0)
@@ -584,9 +598,9 @@ static void evaluate(struct post *post)
 /* It ends without having taken or sent anything. */
 static void stop_post(struct post *post)
 {
-    zcb_result result = result_of(post->id, ZCB_STATUS_STOPPED);
-    result.refused = post->op == ZCB_OP_RECEIVE;
-    (void)zcb_agent_complete(agent, &result, false);
+    zcb_completion completion = completion_of(ZCB_STATUS_STOPPED);
+    completion.refused = post->op == ZCB_OP_RECEIVE;
+    complete_with(post->id, completion, ZCB_PART_OUT, NULL, 0, false);
     free_post(post);
 }
 
@@ -691,9 +705,9 @@ static void *listen_to_program(void *arg)
 
 static void serve(const zcb_command *command)
 {
-    char word[16] = "", *text = malloc(command->text_bytes + 1);
-    memcpy(text, command->text, command->text_bytes);
-    text[command->text_bytes] = 0;
+    char word[16] = "", *text = malloc(command->parts->bytes + 1);
+    memcpy(text, command->parts->data, command->parts->bytes);
+    text[command->parts->bytes] = 0;
     if (command->op == ZCB_OP_RUN && stopped(command->id)) {
         complete(command->id, ZCB_STATUS_STOPPED, NULL, 0);
     } else if (command->op == ZCB_OP_RUN) {

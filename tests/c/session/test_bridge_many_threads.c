@@ -26,7 +26,8 @@ static void *post_some(void *arg)
         zcb_result *result = NULL;
         bool right =
             zcb_bridge_post_receive(crowd->f->bridge, "$x", 2, 0, -1, &id, &wait) == ZCB_OK &&
-            zcb_session_wait(crowd->f->session, id, &result, &wait) == ZCB_OK && result->success;
+            zcb_session_wait(crowd->f->session, id, &result, &wait) == ZCB_OK &&
+            zcb_result_success(result);
         if (!right)
             atomic_fetch_add(&crowd->wrong, 1);
         zcb_result_free(result);
@@ -45,7 +46,8 @@ static void *fetch_some(void *arg)
         bool right =
             zcb_bridge_post_send(crowd->f->bridge, "5000", 4, 0, 0, -1, &id, &wait) == ZCB_OK &&
             receive_bytes(crowd->f->bridge, &message) &&
-            zcb_session_wait(crowd->f->session, id, &result, &wait) == ZCB_OK && result->success;
+            zcb_session_wait(crowd->f->session, id, &result, &wait) == ZCB_OK &&
+            zcb_result_success(result);
         if (!right)
             atomic_fetch_add(&crowd->wrong, 1);
         zcb_result_free(result);

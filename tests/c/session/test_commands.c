@@ -20,7 +20,7 @@ static void thousands_of_commands_queue_and_end_in_order(void **state)
     }
     for (int i = COUNT - 1; i >= 0; i--) {
         zcb_result *result = wait_for(session, ids[i]);
-        assert_int_equal(atoll(result->field[ZCB_FIELD_OUT].text), i);
+        assert_int_equal(atoll(zcb_result_text(result, ZCB_PART_OUT, NULL)), i);
         zcb_result_free(result);
     }
 }
@@ -33,7 +33,7 @@ static void assert_size_comes_back(zcb_session *session, size_t bytes)
     zcb_wait wait = patience();
     zcb_result *result;
     assert_ok(zcb_session_run(session, text, bytes, 0, ZCB_FOREVER, &result, &wait));
-    assert_int_equal(atoll(result->field[ZCB_FIELD_OUT].text), bytes);
+    assert_int_equal(atoll(zcb_result_text(result, ZCB_PART_OUT, NULL)), bytes);
     zcb_result_free(result);
     free(text);
 }
@@ -48,10 +48,10 @@ static void commands_of_any_length_pass(void **state)
 static void assert_output(zcb_session *session, const char *text, size_t bytes)
 {
     zcb_result *result = wait_for(session, submit(session, text, 0, ZCB_FOREVER));
-    const zcb_text *out = &result->field[ZCB_FIELD_OUT];
-    assert_int_equal(out->bytes, bytes);
-    assert_true(is_filled(out->text, bytes, bytes));
-    assert_int_equal(out->text[bytes], 0);
+    const char *out = zcb_result_text(result, ZCB_PART_OUT, NULL);
+    assert_int_equal(text_bytes(result, ZCB_PART_OUT), bytes);
+    assert_true(is_filled(out, bytes, bytes));
+    assert_int_equal(out[bytes], 0);
     zcb_result_free(result);
 }
 
@@ -69,7 +69,7 @@ static void pieces_of_output_are_joined_in_order(void **state)
     assert_output(*state, "bits 10000", 30000);
     assert_output(*state, "pieces 320", 320 * 65536);
     zcb_result *result = wait_for(*state, submit(*state, "bits 100", 0, ZCB_FOREVER));
-    assert_int_equal(result->field[ZCB_FIELD_WARNING].bytes, 100);
+    assert_int_equal(text_bytes(result, ZCB_PART_WARNING), 100);
     zcb_result_free(result);
 }
 
@@ -83,7 +83,7 @@ static void two_full_directions_do_not_stop_each_other(void **state)
     uint64_t ids[8];
     zcb_wait wait = patience();
     for (int i = 0; i < 8; i++) {
-        zcb_command command = {.op = ZCB_OP_RUN, .text = text, .text_bytes = bytes};
+        zcb_command command = {.op = ZCB_OP_RUN, .parts = TEXT_PART(text, bytes), .part_count = 1};
         ids[i] = submit(session, "out 40000000", 0, ZCB_FOREVER);
         if (i % 4 == 3)
             assert_ok(zcb_session_submit(session, &command, ZCB_FOREVER, &wait));
@@ -103,8 +103,10 @@ static void a_submit_that_gives_up_half_way_leaves_the_session_working(void **st
     uint64_t waiting = submit(session, "wait", 0, ZCB_FOREVER);
     for (int i = 0; i < 3; i++) {
         zcb_wait wait = within_ms(30);
-        zcb_command command = {
-            .op = ZCB_OP_RUN, .flags = ZCB_COMMAND_NOTIFY, .text = text, .text_bytes = bytes};
+        zcb_command command = {.op = ZCB_OP_RUN,
+                               .flags = ZCB_COMMAND_NOTIFY,
+                               .parts = TEXT_PART(text, bytes),
+                               .part_count = 1};
         assert_int_equal(zcb_session_submit(session, &command, i == 2 ? 1 : ZCB_FOREVER, &wait),
                          ZCB_ERR_TIMEOUT);
         zcb_result *result;
@@ -133,10 +135,10 @@ static void ids_that_are_not_pending_are_not_found(void **state)
 static void senseless_arguments_are_refused(void **state)
 {
     zcb_session *session = *state;
-    zcb_command command = {.op = ZCB_OP_SEND, .text = "x", .text_bytes = 1};
+    zcb_command command = {.op = ZCB_OP_SEND, .parts = TEXT_PART("x", 1), .part_count = 1};
     zcb_result *result;
     assert_int_equal(zcb_session_submit(session, &command, 0, NULL), ZCB_ERR_INVALID);
-    command = (zcb_command){.op = ZCB_OP_RUN, .text_bytes = 1};
+    command = (zcb_command){.op = ZCB_OP_RUN, .parts = TEXT_PART(NULL, 1), .part_count = 1};
     assert_int_equal(zcb_session_submit(session, &command, 0, NULL), ZCB_ERR_INVALID);
     assert_int_equal(zcb_session_submit(NULL, &command, 0, NULL), ZCB_ERR_INVALID);
     assert_int_equal(zcb_session_wait(NULL, 1, &result, NULL), ZCB_ERR_INVALID);

@@ -6,7 +6,7 @@ static void assert_ended(zcb_session *session, const char *says_why)
 {
     zcb_detail why;
     zcb_wait wait = patience();
-    zcb_command command = {.op = ZCB_OP_RUN, .text = "echo", .text_bytes = 4};
+    zcb_command command = {.op = ZCB_OP_RUN, .parts = TEXT_PART("echo", 4), .part_count = 1};
     zcb_result *result;
     assert_false(zcb_session_alive(session, &why));
     if (!strstr(why.text, says_why))
@@ -22,8 +22,8 @@ static void exit_reports_its_code(void **state)
     uint64_t id = submit(session, "exit 3", 0, ZCB_FOREVER),
              next = submit(session, "echo", 0, ZCB_FOREVER);
     zcb_result *result = wait_for(session, id);
-    assert_int_equal(result->status, ZCB_STATUS_EXITED);
-    assert_int_equal(result->exit_code, 3);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_EXITED);
+    assert_int_equal(zcb_result_exit_code(result), 3);
     zcb_result_free(result);
     assert_int_equal(status_of(session, next), ZCB_STATUS_LOST);
     assert_ended(session, "exit code 3");
@@ -45,8 +45,8 @@ static void an_engine_that_ends_without_a_word_is_noticed(void **state)
 {
     zcb_session *session = *state;
     zcb_result *result = wait_for(session, submit(session, "die 5", 0, ZCB_FOREVER));
-    assert_int_equal(result->status, ZCB_STATUS_LOST);
-    assert_non_null(strstr(result->field[ZCB_FIELD_ERR].text, "exited with code 5"));
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_LOST);
+    assert_non_null(strstr(zcb_result_text(result, ZCB_PART_ERR, NULL), "exited with code 5"));
     zcb_result_free(result);
     assert_ended(session, "exited with code 5");
 }
@@ -62,9 +62,10 @@ static void *submit_here(void *arg)
 {
     struct user *user = arg;
     size_t bytes = 2 * COMMANDS_FRAME_BYTES;
-    zcb_command command = {.op = ZCB_OP_RUN, .text = calloc(1, bytes), .text_bytes = bytes};
+    void *text = calloc(1, bytes);
+    zcb_command command = {.op = ZCB_OP_RUN, .parts = TEXT_PART(text, bytes), .part_count = 1};
     user->error = zcb_session_submit(user->session, &command, ZCB_FOREVER, &user->wait);
-    free((void *)(uintptr_t)command.text);
+    free(text);
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 #include "channel/block.h"
 #include "flood.h"
 #include "sessions.h"
+#include "wire.h"
 
 #if !defined(_WIN32)
 #include <sys/eventfd.h>
@@ -13,12 +14,12 @@ static zcb_session *start_engine(void)
     return start_session(&options);
 }
 
-/* All zeroes are a reply that makes sense, to a command that nobody gave. */
-#define REPLY_BYTES (sizeof(struct reply_wire) + ZCB_FIELDS)
+/* A part of no text, to a command that nobody gave. */
+#define REPLY_BYTES (sizeof(struct part_wire) + PART_ALIGN)
 #define REPLY                                                                                      \
     {                                                                                              \
         .kind = ZCB_KIND_CONTROL, .message_bytes = REPLY_BYTES, .bytes = REPLY_BYTES, .block = 20, \
-        .flags = REPLY_COMPLETION, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE                    \
+        .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE                                               \
     }
 
 static void an_engine_that_has_ended_but_goes_on_answering_is_gone(void **state)
@@ -29,6 +30,7 @@ static void an_engine_that_has_ended_but_goes_on_answering_is_gone(void **state)
     zcb_detail why;
     kill_its_engine(session);
     await_end_of(zcb_session_pid(session));
+    write_part(session->commands->rx.data, ZCB_PART_OUT, NULL, 0);
     start_flood(&flood); /* as a process that it left behind could */
     uint64_t tail = session->commands->rx.tail;
     assert_false(zcb_session_alive(session, &why));

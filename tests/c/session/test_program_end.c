@@ -9,7 +9,8 @@ static int be_a_program(const char *text)
     if (zcb_session_start(&options, &session, NULL, NULL))
         return 1;
     if (*text) {
-        zcb_command command = {.op = ZCB_OP_RUN, .text = text, .text_bytes = strlen(text)};
+        zcb_command command = {
+            .op = ZCB_OP_RUN, .parts = TEXT_PART(text, strlen(text)), .part_count = 1};
         (void)zcb_session_submit(session, &command, ZCB_FOREVER, NULL);
         (void)zcb_session_ping(session, NULL);
     }
@@ -67,7 +68,7 @@ static void a_killed_program_ends_its_engine(void **state)
 
 static bool child_is_kept_out(zcb_session *session, uint64_t id)
 {
-    zcb_command command = {.op = ZCB_OP_RUN, .text = "echo", .text_bytes = 4};
+    zcb_command command = {.op = ZCB_OP_RUN, .parts = TEXT_PART("echo", 4), .part_count = 1};
     zcb_result *result;
     zcb_bridge *bridge;
     zcb_detail why;

@@ -52,7 +52,7 @@ static void who_stands_by_gets_what_another_threads_wait_reads(void **state)
         pthread_t reads = start_thread(wait_here, &reader);
         join_thread(stands); /* while the reader goes on waiting */
         assert_int_equal(standby.error, ZCB_OK);
-        assert_int_equal(standby.result->id, notified);
+        assert_int_equal(zcb_result_id(standby.result), notified);
         zcb_result_free(standby.result);
         assert_ok(zcb_session_stop(session, running));
         assert_done(&reader, reads, ZCB_STATUS_STOPPED);
@@ -107,7 +107,7 @@ static void who_stands_by_hears_of_it_when_the_engine_goes_on(void **state)
         assert_ok(zcb_session_stop(session, next));
         join_thread(stands);
         assert_int_equal(standby.error, ZCB_OK);
-        assert_int_equal(standby.result->id, stalled);
+        assert_int_equal(zcb_result_id(standby.result), stalled);
         zcb_result_free(standby.result);
         (void)status_of(session, next);
     }

@@ -13,18 +13,18 @@ static void a_session_runs_commands(void **state)
     assert_string_equal(zcb_session_engine(session), fake_engine());
     assert_int_equal(zcb_session_pid(session), number_of(session, "pid"));
     assert_ok(zcb_session_run(session, "echo hello", 10, 0, ZCB_FOREVER, &result, &wait));
-    assert_int_equal(result->op, ZCB_OP_RUN);
-    assert_int_equal(result->status, ZCB_STATUS_DONE);
-    assert_true(result->success);
-    assert_int_equal(result->exit_code, 0);
-    assert_string_equal(result->field[ZCB_FIELD_OUT].text, "hello");
-    for (int i = 1; i < ZCB_FIELDS; i++) {
-        assert_string_equal(result->field[i].text, "");
-        assert_int_equal(result->field[i].bytes, 0);
+    assert_int_equal(zcb_result_op(result), ZCB_OP_RUN);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_DONE);
+    assert_true(zcb_result_success(result));
+    assert_int_equal(zcb_result_exit_code(result), 0);
+    assert_string_equal(zcb_result_text(result, ZCB_PART_OUT, NULL), "hello");
+    for (int i = 1; i < ZCB_STREAMS; i++) {
+        assert_string_equal(zcb_result_text(result, ZCB_PART_OUT + i, NULL), "");
+        assert_int_equal(text_bytes(result, ZCB_PART_OUT + i), 0);
     }
     zcb_result_free(result);
     assert_ok(zcb_session_run(session, "", 0, 0, ZCB_FOREVER, &result, &wait));
-    assert_false(result->success);
+    assert_false(zcb_result_success(result));
     zcb_result_free(result);
     zcb_result_free(NULL);
 }

@@ -127,9 +127,9 @@ static void *take_all(void *arg)
         taker->error = zcb_session_next(taker->session, &result, &wait);
         if (taker->error)
             return NULL;
-        taker->in_order = taker->in_order && result->id > taker->last;
-        taker->last = result->id;
-        taker->count += result->status == ZCB_STATUS_DONE;
+        taker->in_order = taker->in_order && zcb_result_id(result) > taker->last;
+        taker->last = zcb_result_id(result);
+        taker->count += zcb_result_status(result) == ZCB_STATUS_DONE;
         zcb_result_free(result);
     }
 }

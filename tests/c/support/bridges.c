@@ -83,9 +83,9 @@ void assert_arrived(struct fixture *f, uint64_t id, const char *target, uint64_t
 {
     char text[64], out[64];
     zcb_result *result = wait_for(f->session, id);
-    assert_int_equal(result->status, ZCB_STATUS_DONE);
-    assert_int_equal(result->op, ZCB_OP_RECEIVE);
-    assert_true(result->success);
+    assert_int_equal(zcb_result_status(result), ZCB_STATUS_DONE);
+    assert_int_equal(zcb_result_op(result), ZCB_OP_RECEIVE);
+    assert_true(zcb_result_success(result));
     zcb_result_free(result);
     snprintf(text, sizeof(text), "check %s", target);
     snprintf(out, sizeof(out), "%llu right", (unsigned long long)bytes);
@@ -95,8 +95,8 @@ void assert_arrived(struct fixture *f, uint64_t id, const char *target, uint64_t
 void assert_transfer_failed(struct fixture *f, uint64_t id, bool refused)
 {
     zcb_result *result = wait_for(f->session, id);
-    assert_false(result->success);
-    assert_int_equal(result->refused, refused);
+    assert_false(zcb_result_success(result));
+    assert_int_equal(zcb_result_refused(result), refused);
     zcb_result_free(result);
 }
 

@@ -5,12 +5,17 @@
 /* Arguments of its command "nonsense". */
 enum nonsense {
     NONSENSE_SHORT,
+    NONSENSE_EMPTY,
     NONSENSE_KIND,
+    NONSENSE_PART,
+    NONSENSE_PART_FLAGS,
     NONSENSE_LENGTH,
     NONSENSE_SUM,
     NONSENSE_NO_NUL,
     NONSENSE_MISSING,
-    NONSENSE_LEFT_OVER,
+    NONSENSE_NO_END,
+    NONSENSE_EARLY_END,
+    NONSENSE_LONG_END,
     NONSENSE_FATAL, /* how many there are that end the session; the rest makes enough sense */
     NONSENSE_ID = NONSENSE_FATAL,
     NONSENSE_STATUS,

@@ -77,6 +77,15 @@ void send_command(struct program *program, zcb_message message, const void *payl
     assert_ok(zcb_send(program->commands, &message, payload, &wait));
 }
 
+void send_text_command(struct program *program, uint64_t id, struct command_wire head,
+                       const char *text)
+{
+    unsigned char payload[256];
+    size_t bytes = write_command(payload, head, text, strlen(text));
+    send_command(program, (zcb_message){.kind = ZCB_KIND_CONTROL, .id = id, .bytes = bytes},
+                 payload);
+}
+
 void *next_command_here(void *arg)
 {
     struct program *program = arg;

@@ -3,9 +3,9 @@
 #define ZCB_TEST_PROGRAM_H
 
 #include "protocol/link.h"
-#include "protocol/message.h"
 #include "protocol/urgent.h"
 #include "support.h"
+#include "wire.h"
 
 struct program {
     plat_handle link;
@@ -30,6 +30,9 @@ void send_labelled(plat_handle link, uint32_t number, zcb_channel *channel, unsi
                    const char *label);
 
 void send_command(struct program *program, zcb_message message, const void *payload);
+/* A command of one text, up to some 200 bytes long. */
+void send_text_command(struct program *program, uint64_t id, struct command_wire head,
+                       const char *text);
 /* zcb_agent_next on a thread of its own, which returns the address of the error. */
 void *next_command_here(void *program);
 

@@ -45,7 +45,7 @@ uint64_t submit(zcb_session *session, const char *text, uint32_t flags, int64_t 
 {
     zcb_wait wait = patience();
     zcb_command command = {
-        .op = ZCB_OP_RUN, .flags = flags, .text = text, .text_bytes = strlen(text)};
+        .op = ZCB_OP_RUN, .flags = flags, .parts = TEXT_PART(text, strlen(text)), .part_count = 1};
     assert_ok(zcb_session_submit(session, &command, timeout_ms, &wait));
     return command.id;
 }
@@ -55,14 +55,14 @@ zcb_result *wait_for(zcb_session *session, uint64_t id)
     zcb_wait wait = patience();
     zcb_result *result = NULL;
     assert_ok(zcb_session_wait(session, id, &result, &wait));
-    assert_int_equal(result->id, id);
+    assert_int_equal(zcb_result_id(result), id);
     return result;
 }
 
 zcb_status status_of(zcb_session *session, uint64_t id)
 {
     zcb_result *result = wait_for(session, id);
-    zcb_status status = (zcb_status)result->status;
+    zcb_status status = (zcb_status)zcb_result_status(result);
     zcb_result_free(result);
     return status;
 }
@@ -73,8 +73,8 @@ bool says(zcb_session *session, const char *text, const char *out)
     zcb_result *result = NULL;
     if (zcb_session_run(session, text, strlen(text), 0, ZCB_FOREVER, &result, &wait))
         return false;
-    bool right =
-        result->status == ZCB_STATUS_DONE && strcmp(result->field[ZCB_FIELD_OUT].text, out) == 0;
+    bool right = zcb_result_status(result) == ZCB_STATUS_DONE &&
+                 strcmp(zcb_result_text(result, ZCB_PART_OUT, NULL), out) == 0;
     zcb_result_free(result);
     return right;
 }
@@ -82,7 +82,7 @@ bool says(zcb_session *session, const char *text, const char *out)
 int64_t number_of(zcb_session *session, const char *text)
 {
     zcb_result *result = wait_for(session, submit(session, text, 0, ZCB_FOREVER));
-    int64_t number = atoll(result->field[ZCB_FIELD_OUT].text);
+    int64_t number = atoll(zcb_result_text(result, ZCB_PART_OUT, NULL));
     zcb_result_free(result);
     return number;
 }

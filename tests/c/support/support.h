@@ -12,6 +12,17 @@
 #define MIB (UINT64_C(1) << 20)
 #define MS INT64_C(1000000)
 
+/* The one part of a command. */
+#define TEXT_PART(chars, count)                                                                    \
+    (&(zcb_part){.kind = ZCB_PART_TEXT, .data = (chars), .bytes = (count)})
+
+static inline size_t text_bytes(const zcb_result *result, zcb_part_kind stream)
+{
+    size_t bytes = 0;
+    (void)zcb_result_text(result, stream, &bytes);
+    return bytes;
+}
+
 #define assert_ok(call) assert_int_equal((call), ZCB_OK)
 
 /* Long enough for a loaded machine under a sanitizer; whoever runs into it fails. */

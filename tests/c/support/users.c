@@ -23,7 +23,7 @@ void assert_done(struct user *user, pthread_t thread, zcb_status status)
 {
     join_thread(thread);
     assert_int_equal(user->error, ZCB_OK);
-    assert_int_equal(user->result->status, status);
+    assert_int_equal(zcb_result_status(user->result), status);
     zcb_result_free(user->result);
 }
 

@@ -15,7 +15,7 @@ internal sealed unsafe class CommandText
 
     public string Of(in ZcbCommand command)
     {
-        var utf8 = new ReadOnlySpan<byte>(command.Text, checked((int)command.TextBytes));
+        var utf8 = new ReadOnlySpan<byte>(command.Parts->Data, checked((int)command.Parts->Bytes));
         if (utf8.SequenceEqual(_lastBytes))
         {
             return _last;

@@ -36,8 +36,8 @@ internal sealed unsafe class Replies
 
         fixed (byte* bytes = _texts.Bytes)
         {
-            ZcbFields fields = Fields(bytes);
-            _connection.Output(id, ref fields);
+            Span<ZcbPart> parts = stackalloc ZcbPart[OutputTexts.Fields];
+            _connection.Output(id, parts.Slice(0, Parts(bytes, parts)));
         }
 
         _texts.Clear();
@@ -49,15 +49,15 @@ internal sealed unsafe class Replies
         _output.MoveTo(_texts, last: true);
         fixed (byte* bytes = _texts.Bytes)
         {
-            Complete(new ZcbResult
+            Span<ZcbPart> parts = stackalloc ZcbPart[OutputTexts.Fields];
+            var completion = new ZcbCompletion
             {
-                Id = id,
                 Status = outcome.Exited ? ZcbStatus.Exited : outcome.Stopped ? ZcbStatus.Stopped : ZcbStatus.Done,
                 Success = outcome.Success ? (byte)1 : (byte)0,
                 ExitCode = outcome.ExitCode,
                 ExecutionNs = Nanoseconds(outcome.Elapsed),
-                Fields = Fields(bytes),
-            });
+            };
+            Complete(id, in completion, parts.Slice(0, Parts(bytes, parts)));
         }
 
         _texts.Clear();
@@ -65,7 +65,7 @@ internal sealed unsafe class Replies
 
     /// <summary>Ends a transfer that arrived. Any thread.</summary>
     public void CompleteTransfer(ulong id, TimeSpan elapsed) =>
-        Complete(new ZcbResult { Id = id, Status = ZcbStatus.Done, Success = 1, ExecutionNs = Nanoseconds(elapsed) });
+        Complete(id, new ZcbCompletion { Status = ZcbStatus.Done, Success = 1, ExecutionNs = Nanoseconds(elapsed) }, []);
 
     /// <summary>Ends a transfer that failed. Any thread.</summary>
     /// <param name="id">The transfer.</param>
@@ -82,9 +82,8 @@ internal sealed unsafe class Replies
     private void Complete(ulong id, ZcbStatus status, string error, bool refused, TimeSpan elapsed)
     {
         byte[] text = Encoding.UTF8.GetBytes(error);
-        var result = new ZcbResult
+        var completion = new ZcbCompletion
         {
-            Id = id,
             Status = status,
             Refused = refused ? (byte)1 : (byte)0,
             ExitCode = 1,
@@ -92,34 +91,30 @@ internal sealed unsafe class Replies
         };
         fixed (byte* bytes = text)
         {
-            result.Fields[(int)OutputField.Err] = new ZcbText { Text = bytes, Bytes = (nuint)text.Length };
-            Complete(in result);
+            var part = new ZcbPart { Kind = ZcbPartKind.Err, Data = bytes, Bytes = (nuint)text.Length };
+            Complete(id, in completion, new ReadOnlySpan<ZcbPart>(&part, text.Length > 0 ? 1 : 0));
         }
     }
 
-    /// <summary>Where there is no memory for the texts, the program at least learns that the command has ended.</summary>
-    private void Complete(in ZcbResult result)
-    {
-        bool soon = Environment.CurrentManagedThreadId == _pipelineThreadId;
-        if (_connection.Complete(in result, soon) == ZcbError.NoMemory)
-        {
-            ZcbResult bare = result;
-            bare.Fields = default;
-            _connection.Complete(in bare, soon);
-        }
-    }
+    private void Complete(ulong id, in ZcbCompletion completion, ReadOnlySpan<ZcbPart> parts) =>
+        _connection.Complete(id, in completion, parts, soon: Environment.CurrentManagedThreadId == _pipelineThreadId);
 
-    private ZcbFields Fields(byte* bytes)
+    /// <summary>The texts that are there as parts; returns how many.</summary>
+    private int Parts(byte* bytes, Span<ZcbPart> parts)
     {
-        ZcbFields fields = default;
+        int count = 0;
         for (int i = 0; i < OutputTexts.Fields; i++)
         {
             int length = _texts.Lengths[i];
-            fields[i] = new ZcbText { Text = length > 0 ? bytes : null, Bytes = (nuint)length };
+            if (length > 0)
+            {
+                parts[count++] = new ZcbPart { Kind = ZcbPartKind.Out + (uint)i, Data = bytes, Bytes = (nuint)length };
+            }
+
             bytes += length;
         }
 
-        return fields;
+        return count;
     }
 
     private const long NanosecondsPerTick = 100;

@@ -34,20 +34,28 @@ internal sealed unsafe class AgentConnection : IDisposable
     public ZcbError Listen(out ZcbUrgent request, out ulong id) =>
         NativeMethods.zcb_agent_listen(_handle, out request, out id, null);
 
-    /// <summary>Sends text ahead of the completion of a command; <paramref name="fields"/> point into pinned memory.</summary>
-    public ZcbError Output(ulong id, ref ZcbFields fields)
+    /// <summary>Sends text ahead of the completion of a command; the parts point into pinned memory.</summary>
+    public ZcbError Output(ulong id, ReadOnlySpan<ZcbPart> parts)
     {
-        fixed (ZcbFields* pointer = &fields)
+        fixed (ZcbPart* first = parts)
         {
-            return NativeMethods.zcb_agent_output(_handle, id, pointer);
+            return NativeMethods.zcb_agent_output(_handle, id, first, (nuint)parts.Length);
         }
     }
 
     /// <summary>Ends a command.</summary>
-    /// <param name="result">How it ended.</param>
-    /// <param name="soon">True on the pipeline's thread: who only has a callback may hear of it with <see cref="Flush"/>.</param>
-    public ZcbError Complete(in ZcbResult result, bool soon) =>
-        NativeMethods.zcb_agent_complete(_handle, in result, soon ? (byte)1 : (byte)0);
+    /// <param name="id">The command.</param>
+    /// <param name="completion">How it ended.</param>
+    /// <param name="parts">The last of its text; they point into pinned memory.</param>
+    /// <param name="soon">True on the pipeline's thread: a program that only has a callback may hear of it with <see cref="Flush"/>.</param>
+    public ZcbError Complete(ulong id, in ZcbCompletion completion, ReadOnlySpan<ZcbPart> parts, bool soon)
+    {
+        fixed (ZcbPart* first = parts)
+        {
+            return NativeMethods.zcb_agent_complete(
+                _handle, id, in completion, first, (nuint)parts.Length, soon ? (byte)1 : (byte)0);
+        }
+    }
 
     /// <summary>Wakes the program for what was completed "soon"; the pipeline's thread, before it does something that may take long.</summary>
     public void Flush() => NativeMethods.zcb_agent_flush(_handle);

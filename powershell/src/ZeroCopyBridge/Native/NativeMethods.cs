@@ -103,10 +103,11 @@ internal static unsafe class NativeMethods
     public static extern ZcbError zcb_agent_next(AgentHandle agent, out ZcbCommand command, in ZcbWait wait);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_agent_output(AgentHandle agent, ulong id, ZcbFields* fields);
+    public static extern ZcbError zcb_agent_output(AgentHandle agent, ulong id, ZcbPart* parts, nuint count);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_agent_complete(AgentHandle agent, in ZcbResult result, byte soon);
+    public static extern ZcbError zcb_agent_complete(
+        AgentHandle agent, ulong id, in ZcbCompletion completion, ZcbPart* parts, nuint count, byte soon);
 
     [DllImport(Library)]
     public static extern void zcb_agent_flush(AgentHandle agent);

@@ -41,51 +41,39 @@ internal unsafe struct ZcbCommand
     public ZcbCommandFlags Flags;
     public uint Channel;
     public uint Depth;
-    public byte* Text;
-    public nuint TextBytes;
+    public ZcbPart* Parts;
+    public nuint PartCount;
 }
 
 [StructLayout(LayoutKind.Sequential)]
-internal unsafe struct ZcbText
+internal unsafe struct ZcbPart
 {
-    public byte* Text;
+    public ZcbPartKind Kind;
+    public uint Flags;
+    public byte* Data;
     public nuint Bytes;
 }
 
 [StructLayout(LayoutKind.Sequential)]
-internal unsafe struct ZcbResult
+internal struct ZcbCompletion
 {
-    public ulong Id;
-    public uint Op;
     public ZcbStatus Status;
     public byte Success;
     public byte Refused;
     public int ExitCode;
     public long ExecutionNs;
-    public ZcbFields Fields;
 }
 
-/// <summary>ZCB_FIELDS texts, in the order of OutputField.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal unsafe struct ZcbFields
+internal enum ZcbPartKind : uint
 {
-    public const int Count = 7;
-
-    private fixed long _texts[2 * Count]; // a ZcbText is a pointer and a length, of 8 bytes each
-
-    public ZcbText this[int index]
-    {
-        set
-        {
-            if ((uint)index >= Count)
-            {
-                throw new System.ArgumentOutOfRangeException(nameof(index));
-            }
-
-            _texts[2 * index] = (long)value.Text;
-            _texts[2 * index + 1] = (long)value.Bytes;
-        }
-    }
+    Text = 1,
+    Out = 16,
+    Err = 17,
+    Warning = 18,
+    Verbose = 19,
+    Debug = 20,
+    Information = 21,
+    Progress = 22,
 }
 
 internal enum ZcbKind : uint

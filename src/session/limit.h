@@ -1,0 +1,19 @@
+/* Ends a wait although replies come without a pause, which no wait in the kernel would notice. */
+#ifndef ZCB_LIMIT_H
+#define ZCB_LIMIT_H
+
+#include "channel/pace.h"
+
+/* How long replies that are there already may be read beyond a deadline. */
+#define READ_ON_NS 20000000
+
+struct limit {
+    struct pace pace;
+    int64_t end_ns;
+};
+
+void zcbi_limit_init(struct limit *limit, const zcb_wait *wait);
+/* ZCB_ERR_TIMEOUT, _CANCELLED or _INTERRUPTED when the wait is to end. */
+zcb_error zcbi_limit_check(struct limit *limit);
+
+#endif

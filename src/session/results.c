@@ -1,0 +1,80 @@
+/* Handing out results: the waits for them. */
+#include "session.h"
+
+static zcb_error await(zcb_session *session, struct pending *pending, const zcb_wait *wait)
+{
+    struct limit limit;
+    zcbi_limit_init(&limit, wait);
+    zcb_error error = ZCB_OK;
+    while (!pending->done && !error) {
+        if (session->reading)
+            error = zcbi_session_follow(session, pending, NULL, wait);
+        else
+            error = zcbi_session_read(session, NULL, &limit, wait);
+    }
+    return pending->done && error != ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
+}
+
+/* Nobody waits for it any more: its result goes where it would have gone. */
+static void stop_awaiting(zcb_session *session, struct pending *pending)
+{
+    pending->awaited = false;
+    if (pending->done && (pending->flags & ZCB_COMMAND_NOTIFY))
+        zcbi_pending_queue(session, pending);
+}
+
+zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **result,
+                           const zcb_wait *wait)
+{
+    if (!session || !result)
+        return ZCB_ERR_INVALID;
+    zcb_error error = zcbi_session_owned(session);
+    if (error)
+        return error;
+    zcbi_plat_mutex_lock(&session->lock);
+    struct pending *pending = zcbi_pending_find(session, id);
+    if (!pending || pending->awaited || pending->abandoned) {
+        error = ZCB_ERR_NOT_FOUND;
+    } else {
+        pending->awaited = true;
+        if (pending->done)
+            zcbi_pending_unqueue(session, pending);
+        error = await(session, pending, wait);
+        if (error)
+            stop_awaiting(session, pending);
+        else
+            *result = zcbi_pending_take(session, pending);
+        zcbi_session_hand_over(session);
+    }
+    zcbi_plat_mutex_unlock(&session->lock);
+    return error;
+}
+
+zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_wait *wait)
+{
+    if (!session || !result)
+        return ZCB_ERR_INVALID;
+    zcb_error error = zcbi_session_owned(session);
+    if (error)
+        return error;
+    struct limit limit;
+    zcbi_limit_init(&limit, wait);
+    zcbi_plat_mutex_lock(&session->lock);
+    while (!session->first_done && !error) {
+        if (session->ended)
+            error = ZCB_ERR_CLOSED;
+        else if (!session->reading && session->notify_count > 0 && zcbi_session_has_data(session))
+            error = zcbi_session_read(session, NULL, &limit, wait);
+        else if ((error = zcbi_session_stand_by(session, wait)) == ZCB_OK)
+            error = zcbi_limit_check(&limit); /* the bell may ring without end */
+    }
+    struct pending *done = session->first_done;
+    if (done && error != ZCB_ERR_INTERRUPTED) {
+        zcbi_pending_unqueue(session, done);
+        *result = zcbi_pending_take(session, done);
+        error = ZCB_OK;
+    }
+    zcbi_session_hand_over(session);
+    zcbi_plat_mutex_unlock(&session->lock);
+    return error;
+}
