@@ -14,13 +14,14 @@ from virtualshell import Shell
 
 from bridge import Bridge
 from contestant import Contestant
-from measure import Effort, Figures, Seconds, median, timed
+from measure import Effort, Figures, Seconds, median, summarize, timed
 from peers.live_engine import LiveEngine
 
 SIZE = 1024
 BLOCKS = 5
 WARM_UP = 20  # of each block
 PAUSE_SECONDS = 0.05
+PIPELINED = "run_async, pipelined"
 SLOW_SECONDS = 2e-3  # what takes longer gets fewer samples
 # What the engine itself takes for a text that it never saw: to parse, compile and run it.
 OWN_COST = """
@@ -63,12 +64,18 @@ def measure_latency(shell: Shell, contestants: Sequence[Contestant], effort: Eff
             if name == "run, a new text":
                 own.append(own_cost(shell, texts.take(300)))
                 over.append(median(block) - own[-1])
+    awake[PIPELINED] = [pipelined(shell, 5000) for _ in range(BLOCKS)]
+    idle = from_idle(subjects, effort.of(6, 60))
     return {
         "awake": awake,
-        "idle": from_idle(subjects, effort.of(6, 60)),
+        "idle": idle,
+        "summary": {
+            state: {name: summarize(seconds) for name, seconds in samples.items()}
+            for state, samples in (("awake", awake), ("idle", idle))
+        },
         "engine_own": median(own),
         "new_text_over_engine": median(over),
-        "pipelined_per_second": 1 / median([pipelined(shell, 5000) for _ in range(BLOCKS)]),
+        "pipelined_per_second": 1 / median(awake[PIPELINED]),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from typing import Any, Callable, Dict, List, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, Callable, Dict, List, NamedTuple
 from virtualshell import Shell
 
 Seconds = List[float]
+SUMMARY = ("median", "mean", "worst tenth")
 Figures = Dict[str, Any]  # of one section: plain values, as they go into the JSON
 
 
@@ -32,6 +34,14 @@ def timed(action: Callable[[], object]) -> float:
 
 def median(values: Seconds) -> float:
     return statistics.median(values)
+
+
+def summarize(samples: Seconds) -> Dict[str, float]:
+    """What tables and the JSON say of samples. A median alone hides what happens now and then, as
+    .NET's collections do."""
+    slowest = sorted(samples)[-math.ceil(len(samples) / 10) :]
+    figures = (statistics.median(samples), statistics.mean(samples), statistics.mean(slowest))
+    return dict(zip(SUMMARY, figures))
 
 
 def percentile(values: Seconds, percent: float) -> float:

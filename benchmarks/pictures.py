@@ -8,7 +8,6 @@ pages; drawn twice from the same figures they are the same files.
 
 from __future__ import annotations
 
-import statistics
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple
@@ -107,7 +106,7 @@ def draw_throughput(throughput: Figures) -> None:
     ):
         axes.set_title(title)
         for line in lines:
-            draw_cells(axes, line, throughput["cells"])
+            draw_sizes(axes, line, throughput["summary"])
         sizes = throughput["sizes"]
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [size_name(size) for size in sizes], rotation=30)
@@ -120,10 +119,10 @@ def draw_throughput(throughput: Figures) -> None:
     save(figure, "throughput")
 
 
-def draw_cells(axes: Axes, line: Line, cells: Dict[str, Any]) -> None:
-    by_size = cells.get(line.way, {}).get(line.name, {})
-    sizes = sorted(size for size, rounds in by_size.items() if rounds)
-    speeds = [size / statistics.median(by_size[size]) / 1e9 for size in sizes]
+def draw_sizes(axes: Axes, line: Line, summary: Dict[str, Any]) -> None:
+    by_size = summary.get(line.way, {}).get(line.name, {})
+    sizes = sorted(by_size)
+    speeds = [size / by_size[size]["median"] / 1e9 for size in sizes]
     draw_line(axes, line, sizes, speeds)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
+from itertools import chain
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from rich.console import Console
 from rich.table import Table
 
-from measure import Figures, percentile, size_name
+from measure import SUMMARY, Figures, size_name
 from targets import Target
 
 WAY_TITLES = {
@@ -23,6 +23,7 @@ WAY_TITLES = {
     "view": "Out of PowerShell, where it lies in shared memory (memoryview)",
     "array": "Out of PowerShell, where it lies in shared memory (NumPy)",
 }
+OTHERS = ("start", "text", "new_bridge")  # sections
 WIDTH = 140
 
 
@@ -45,26 +46,33 @@ def print_report(figures: Figures, targets: List[Target]) -> None:
             console.print(throughput_table(figures["throughput"], way))
     if "latency" in figures:
         console.print(latency_table(figures["latency"]))
+    others = [figures[name] for name in OTHERS if name in figures]
+    if others:
+        console.print(others_table(others))
     console.print(targets_table(targets))
     verdicts = [target.verdict for target in targets]
     console.print(", ".join(f"{verdicts.count(word)} {word}" for word in sorted(set(verdicts))))
 
 
 def throughput_table(throughput: Figures, way: str) -> Table:
+    """Below each contestant's medians the rest of its summary."""
     table = Table(title=f"{WAY_TITLES[way]} (median time, GB/s)", title_justify="left")
     table.add_column("")
     for size in throughput["sizes"]:
         table.add_column(size_name(size), justify="right")
-    for name, cells in throughput["cells"].get(way, {}).items():
-        table.add_row(name, *(cell(size, cells.get(size)) for size in throughput["sizes"]))
+    for name, summaries in throughput["summary"].get(way, {}).items():
+        for what in SUMMARY:
+            title = name if what == SUMMARY[0] else f"  {what}"
+            row = (cell(size, what, summaries.get(size)) for size in throughput["sizes"])
+            table.add_row(title, *row)
     return table
 
 
-def cell(size: int, rounds: Any) -> str:
+def cell(size: int, what: str, summary: Optional[Dict[str, float]]) -> str:
     """- is what would have taken too long, or does not fit."""
-    if not rounds:
+    if summary is None:
         return "-"
-    seconds = statistics.median(rounds)
+    seconds = summary[what]
     return f"{time_text(seconds)}  {size / seconds / 1e9:6.2f}"
 
 
@@ -76,18 +84,34 @@ def time_text(seconds: float) -> str:
 
 def latency_table(latency: Figures) -> Table:
     table = Table(title="One operation, 1 KiB or a command (µs)", title_justify="left")
-    for heading in ("", "awake, median", "99 %", "from idle, median", "90 %"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for name, samples in latency["awake"].items():
-        idle = latency["idle"].get(name)
-        row = columns(samples, 99) + (columns(idle, 90) if idle else ("-", "-"))
-        table.add_row(name, *row)
+    states = {"awake": "awake", "idle": "from idle"}
+    table.add_column("")
+    for state in states.values():
+        add_summary_columns(table, f"{state}, ")
+    for name in latency["summary"]["awake"]:
+        summaries = (latency["summary"][state].get(name) for state in states)
+        table.add_row(name, *chain(*(columns(summary, 1e6) for summary in summaries)))
     return table
 
 
-def columns(samples: List[float], percent: float) -> Tuple[str, str]:
-    pair = (statistics.median(samples), percentile(samples, percent))
-    return (f"{pair[0] * 1e6:.1f}", f"{pair[1] * 1e6:.1f}")
+def others_table(sections: List[Figures]) -> Table:
+    """Of sections whose summary has a row by each name."""
+    table = Table(title="Other operations (ms)", title_justify="left")
+    table.add_column("")
+    add_summary_columns(table)
+    for section in sections:
+        for name, summary in section["summary"].items():
+            table.add_row(name, *columns(summary, 1e3))
+    return table
+
+
+def add_summary_columns(table: Table, first: str = "") -> None:
+    for what in SUMMARY:
+        table.add_column(f"{first}{what}" if what == SUMMARY[0] else what, justify="right")
+
+
+def columns(summary: Optional[Dict[str, float]], per_second: float) -> List[str]:
+    return [number(summary[what] * per_second) if summary else "-" for what in SUMMARY]
 
 
 def targets_table(targets: List[Target]) -> Table:
@@ -98,10 +122,19 @@ def targets_table(targets: List[Target]) -> Table:
     for target in targets:
         figure = "-" if target.figure is None else f"{number(target.figure)} {target.unit}"
         sign = "≥" if target.at_least else "≤"
-        wanted = f"{sign} {number(target.wanted)} {target.unit}"
+        wanted = f"{sign} {number(target.goal)} {target.unit}"
         verdict = f"[{colors[target.verdict]}]{target.verdict}[/]"
-        table.add_row(target.what.replace("[", r"\["), figure, wanted, verdict, target.note)
+        table.add_row(target.what.replace("[", r"\["), figure, wanted, verdict, note(target))
     return table
+
+
+def note(target: Target) -> str:
+    """With the limit, where that decides."""
+    if target.limit is None or target.goal == target.wanted:
+        return target.note
+    limit = f"limit: {target.limit.name}, {number(target.limit.figure)} {target.unit}"
+    instead = f"{target.limit.part} of that instead of {number(target.wanted)}"
+    return f"{target.note}; {limit}; {instead}" if target.note else f"{limit}; {instead}"
 
 
 def number(value: float) -> str:
@@ -109,10 +142,15 @@ def number(value: float) -> str:
 
 
 def write_json(figures: Figures, targets: List[Target], file: Path) -> None:
-    rows = [{**target._asdict(), "verdict": target.verdict} for target in targets]
+    rows = [row(target) for target in targets]
     document = {"machine": machine(), **figures, "targets": rows}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def row(target: Target) -> Dict[str, Any]:
+    limit = target.limit._asdict() if target.limit else None
+    return {**target._asdict(), "limit": limit, "goal": target.goal, "verdict": target.verdict}
 
 
 def read_json(file: Path) -> Figures:

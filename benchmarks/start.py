@@ -7,12 +7,12 @@ import statistics
 import subprocess
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import List
 
 from virtualshell import Shell, ZeroCopyBridge
 
 from engine import engine_command
-from measure import Effort, Figures, median, pid_of, timed
+from measure import Effort, Figures, median, pid_of, summarize, timed
 
 BRIDGES = 50
 
@@ -24,7 +24,15 @@ def measure_start(effort: Effort) -> Figures:
         bare.append(timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True)))
         ours.append(first_result())
     ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, bare))
-    return {"bare engine": median(bare), "first result": median(ours), "ratio": ratio}
+    return {
+        "bare engine": median(bare),
+        "first result": median(ours),
+        "ratio": ratio,
+        "summary": {
+            "the bare engine runs 1": summarize(bare),
+            "start to first result": summarize(ours),
+        },
+    }
 
 
 def first_result() -> float:
@@ -45,7 +53,8 @@ def measure_new_bridge(shell: Shell, effort: Effort) -> Figures:
     for _ in range(BRIDGES):
         seconds.append(timed(lambda: bridges.append(ZeroCopyBridge(shell))))
     shell.run("1")  # the engine has taken them all
-    figures: Dict[str, float] = {"seconds": median(seconds)}
+    figures: Figures = {"seconds": median(seconds)}
+    figures["summary"] = {"a new bridge": summarize(seconds)}
     for side, pid in pids.items():
         figures[f"{side} KiB"] = (resident_kib(pid) - before[side]) / BRIDGES
     for bridge in bridges:

@@ -6,7 +6,7 @@ from functools import partial
 
 from virtualshell import Shell
 
-from measure import Effort, Figures, median, timed
+from measure import Effort, Figures, median, summarize, timed
 
 TEXTS = {
     "one 10 MB string": ("$text = 'x' * 10000000", 10_000_000),
@@ -15,18 +15,19 @@ TEXTS = {
 
 
 def measure_text(shell: Shell, effort: Effort) -> Figures:
-    figures: Figures = {}
+    figures: Figures = {"texts": {}, "summary": {}}
     for name, (prepare, size) in TEXTS.items():
         shell.run(prepare, raise_on_error=True)
         whole, formatting = [], []
         for _ in range(effort.of(3, 15) + 1):
             whole.append(timed(partial(run_all, shell, size)))
             formatting.append(timed(lambda: shell.run("$text | Out-String | Out-Null")))
-        figures[name] = {
+        figures["texts"][name] = {
             "bytes": size,
             "seconds": median(whole[1:]),
             "formatting_seconds": median(formatting[1:]),
         }
+        figures["summary"][f"run that returns {name}"] = summarize(whole[1:])
     shell.run("$text = $null")
     return figures
 

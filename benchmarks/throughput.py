@@ -1,8 +1,8 @@
 """Limits, peers and the bridge over size, round by round: every contestant once in every round.
 
-So a noisy moment of the machine hits all of them, and ratios can be taken within a round. What a
-round records is the best of a short burst: its first operation woke both sides, and others may have
-had to share the processors with somebody.
+So a noisy moment of the machine hits all of them, and ratios can be taken within a round. A round
+is a short burst, of which all is recorded but the first operation: that one woke both sides. Ratios
+take each burst's best: others may have had to share the processors with somebody.
 The first round is a rehearsal: it is checked, and then only decides what would take too long.
 """
 
@@ -13,11 +13,12 @@ import math
 import os
 import time
 from collections import defaultdict
+from itertools import chain
 from typing import Any, Callable, DefaultDict, Dict, List, Optional, Sequence
 
 from contestant import Contestant
 from limits import COPIES, Limits
-from measure import Effort, Figures, Seconds
+from measure import Effort, Figures, Seconds, summarize
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 SIZES = (KIB, 64 * KIB, MIB, 16 * MIB, 64 * MIB, 256 * MIB, GIB)
@@ -29,8 +30,8 @@ FAR = 4.0  # times as slow as the fastest
 QUICK_SECONDS = 30  # after these a quick run has had its rounds, one at least
 REST_SECONDS = 0.003  # until the last contestant no longer spins
 
-# [way][contestant][size]: a figure a round
-Cells = DefaultDict[str, DefaultDict[str, DefaultDict[int, Seconds]]]
+# [way][contestant][size]: a burst a round
+Cells = DefaultDict[str, DefaultDict[str, DefaultDict[int, List[Seconds]]]]
 
 
 class Throughput:
@@ -46,7 +47,7 @@ class Throughput:
         self._cells: Cells = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         self._processor: DefaultDict[str, DefaultDict[int, Seconds]]
         self._processor = defaultdict(lambda: defaultdict(list))
-        self._rehearsal: Dict[Any, float] = {}
+        self._rehearsal: Dict[Any, Seconds] = {}
         self._checked = 0
 
     def measure(self, say: Callable[[str], None]) -> Figures:
@@ -63,8 +64,23 @@ class Throughput:
             "rounds": self._rounds,
             "sizes": self._sizes,
             "cells": self._cells,
+            "summary": self._summary(),
             "processor": self._processor,
             "checked": self._checked,
+        }
+
+    def _summary(self) -> Figures:
+        """Of all operations of all rounds."""
+        return {
+            way: {
+                name: {
+                    size: summarize(list(chain(*bursts)))
+                    for size, bursts in sizes.items()
+                    if bursts
+                }
+                for name, sizes in names.items()
+            }
+            for way, names in self._cells.items()
         }
 
     def _rounds_of(self, size: int) -> Sequence[int]:
@@ -95,9 +111,9 @@ class Throughput:
             figures.append(self._limits.measure(limit, size))
             return figures[-1].seconds
 
-        seconds = self._burst(size, once)
+        burst = self._burst(size, once)
         if round > 0:
-            self._cells["limit"][limit][size].append(seconds)
+            self._cells["limit"][limit][size].append(burst)
             processor = min(figure.processor for figure in figures)
             self._processor[limit][size].append(processor)
 
@@ -111,11 +127,11 @@ class Throughput:
                     break  # there is nothing to bring out
                 continue
             once = self._operation(contestant, way, payload)
-            seconds = self._burst(size, once)
+            burst = self._burst(size, once)
             if way == "into" and digest is not None and contestant.digest() != digest:
                 raise SystemExit(f"{contestant.name}: {size} bytes arrived wrong in PowerShell")
             self._checked += 1
-            self._record(round, way, contestant.name, size, seconds)
+            self._record(round, way, contestant.name, size, burst)
         if size >= FORGET_FROM:
             contestant.forget()
 
@@ -139,20 +155,20 @@ class Throughput:
 
         return once
 
-    def _burst(self, size: int, once: Callable[[], float]) -> float:
-        """The best of a burst that ends early where one operation takes long."""
+    def _burst(self, size: int, once: Callable[[], float]) -> Seconds:
+        """Ends early where one operation takes long."""
         end = time.monotonic() + self._burst_seconds
-        seconds: List[float] = []
+        seconds: Seconds = []
         most = BURST.get(size, LONG_BURST)
         while len(seconds) < 2 or (len(seconds) < most and time.monotonic() < end):
             seconds.append(once())
-        return min(seconds)
+        return seconds[1:]
 
-    def _record(self, round: int, way: str, name: str, size: int, seconds: float) -> None:
+    def _record(self, round: int, way: str, name: str, size: int, burst: Seconds) -> None:
         if round == 0:
-            self._rehearsal[way, name, size] = seconds
+            self._rehearsal[way, name, size] = burst
         else:
-            self._cells[way][name][size].append(seconds)
+            self._cells[way][name][size].append(burst)
 
     def _is_left_out(self, contestant: Contestant, round: int, size: int) -> bool:
         """To be quick: the rehearsal is enough for what was far behind, and what is large is for the
@@ -169,28 +185,28 @@ class Throughput:
 
     def _is_far_behind(self, way: str, name: str, size: int) -> bool:
         best = min(
-            seconds
-            for (way_of, _, size_of), seconds in self._rehearsal.items()
+            min(burst)
+            for (way_of, _, size_of), burst in self._rehearsal.items()
             if (way_of, size_of) == (way, size)
         )
-        return self._rehearsal.get((way, name, size), math.inf) > FAR * best
+        return min(self._rehearsal.get((way, name, size), [math.inf])) > FAR * best
 
     def _fill_in(self) -> None:
-        """Where there was only a rehearsal, its figure has to do."""
-        for (way, name, size), seconds in self._rehearsal.items():
-            if seconds <= self._patience and not self._cells[way][name][size]:
-                self._cells[way][name][size].append(seconds)
+        """Where there was only a rehearsal, it has to do."""
+        for (way, name, size), burst in self._rehearsal.items():
+            if min(burst) <= self._patience and not self._cells[way][name][size]:
+                self._cells[way][name][size].append(burst)
 
     def _takes_too_long(self, name: str, way: str, size: int) -> bool:
         """By its rehearsal, or by what a smaller size took there."""
-        seconds = self._rehearsal.get((way, name, size))
-        if seconds is None:
+        burst = self._rehearsal.get((way, name, size))
+        if burst is None:
             smaller = [other for other in self._sizes if other < size]
-            before = self._rehearsal.get((way, name, smaller[-1])) if smaller else 0.0
+            before = self._rehearsal.get((way, name, smaller[-1])) if smaller else [0.0]
             if before is None:
                 return True
-            seconds = before * size / smaller[-1] if size > MIB and smaller else 0.0
-        return seconds > self._patience
+            burst = [min(before) * size / smaller[-1] if size > MIB and smaller else 0.0]
+        return min(burst) > self._patience
 
 
 def stamp(payload: bytearray, round: int) -> None:

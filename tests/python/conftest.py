@@ -32,6 +32,7 @@ settings.load_profile("here")
 # What is about POSIX alone, and why it is not run on Windows.
 if sys.platform == "win32":
     collect_ignore = [
+        "test_benchmarks.py",  # `make bench` reads /proc
         "test_crash.py",  # processes ended and stopped by signals, seen in /proc
         "test_fork.py",  # there is no fork
         "test_interrupt.py",  # signals sent to this process; Ctrl-C needs a console
