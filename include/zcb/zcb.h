@@ -291,12 +291,17 @@ ZCB_API void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *
 /* ---------------------------------------------------------------- engine */
 
 /* Finds PowerShell 7.4 or later: `given` when not NULL; `pwsh` on PATH; where an installer puts it on Windows, or
- * `python -m virtualshell install-engine`; Windows PowerShell 5.1; the NuGet package in the user's package folder.
+ * in zcb_engine_folder; Windows PowerShell 5.1; the NuGet package in the user's package folder.
  * Writes its absolute path (NUL-terminated) and where it was found ("given", "PATH", "installed",
  * "system", "NuGet"; static). ZCB_ERR_NOT_FOUND, with the places that were looked at in why; _NO_MEMORY, _NO_HANDLES, _SYSTEM when
  * a place could not be looked at. */
 ZCB_API zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes,
                                   const char **origin, zcb_detail *why);
+
+/* Where zcb_engine_find looks for a PowerShell that was installed for this library: below the user's folder for
+ * installed data, as `dotnet tool install --tool-path` fills it. Writes the absolute path (NUL-terminated), whether it
+ * is there or not. ZCB_ERR_INVALID when it does not fit, _NOT_FOUND for a user without such a folder. */
+ZCB_API zcb_error zcb_engine_folder(char *path, size_t path_bytes);
 
 /* ---------------------------------------------------------------- sessions */
 

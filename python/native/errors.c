@@ -1,13 +1,16 @@
 /* libzcb's errors as Python exceptions. */
 #include "native.h"
 
-PyDoc_STRVAR(error_doc,
-             "A libzcb error: its number `code`, its name `name` (\"ZCB_ERR_PEER_GONE\"), and for\n"
-             "ZCB_ERR_REFUSED the id of the posted receive that failed, `refused_by`.");
+PyDoc_STRVAR(
+    error_doc,
+    "A libzcb error: its number `code`, its name `name` (\"ZCB_ERR_PEER_GONE\"), whether it\n"
+    "is `final`, so that nothing goes any more on the session or channel that gave it, and for\n"
+    "ZCB_ERR_REFUSED the id of the posted receive that failed, `refused_by`.");
 
 PyObject *native_error_create(void)
 {
-    PyObject *defaults = Py_BuildValue("{s:i,s:s,s:i}", "code", 0, "name", "", "refused_by", 0);
+    PyObject *defaults = Py_BuildValue("{s:i,s:s,s:O,s:i}", "code", 0, "name", "", "final",
+                                       Py_False, "refused_by", 0);
     if (!defaults)
         return NULL;
     PyObject *type = PyErr_NewExceptionWithDoc("virtualshell._native.Error", error_doc,
@@ -28,8 +31,9 @@ static bool set_attributes(PyObject *exception, zcb_error error, uint64_t refuse
 {
     PyObject *attributes = PyObject_GetAttrString(exception, "__dict__");
     PyObject *values =
-        Py_BuildValue("{s:i,s:s,s:K}", "code", (int)error, "name", zcb_error_name(error),
-                      "refused_by", (unsigned long long)refused_by);
+        Py_BuildValue("{s:i,s:s,s:O,s:K}", "code", (int)error, "name", zcb_error_name(error),
+                      "final", zcb_error_is_final(error) ? Py_True : Py_False, "refused_by",
+                      (unsigned long long)refused_by);
     bool set = attributes && values && PyDict_Update(attributes, values) == 0;
     Py_XDECREF(values);
     Py_XDECREF(attributes);

@@ -31,7 +31,22 @@ static PyObject *find_engine(PyObject *module, PyObject *const *args, Py_ssize_t
     return Py_BuildValue("(Ns)", PyUnicode_DecodeFSDefault(path), origin);
 }
 
+PyDoc_STRVAR(engine_folder_doc,
+             "engine_folder($module, /)\n--\n\n"
+             "Where find_engine looks for an engine that was installed for this\n"
+             "library; Error for a user without a folder for data.");
+
+static PyObject *engine_folder(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    char path[PATH_BYTES];
+    zcb_error error = zcb_engine_folder(path, sizeof path);
+    if (error)
+        return native_raise(PyModule_GetState(module), error, NULL);
+    return PyUnicode_DecodeFSDefault(path);
+}
+
 static PyMethodDef methods[] = {
+    {"engine_folder", engine_folder, METH_NOARGS, engine_folder_doc},
     {"find_engine", NATIVE_METHOD(find_engine), METH_FASTCALL | METH_KEYWORDS, find_engine_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -72,11 +87,21 @@ static bool add_types(PyObject *module, native_state *state)
     return state->error && PyModule_AddType(module, (PyTypeObject *)state->error) == 0;
 }
 
+/* As PyModule_AddIntConstant, whose long has 32 bits on Windows. */
+static bool add_constant(PyObject *module, const char *name, long long value)
+{
+    PyObject *number = PyLong_FromLongLong(value);
+    if (number && PyModule_AddObject(module, name, number) == 0)
+        return true;
+    Py_XDECREF(number);
+    return false;
+}
+
 static bool add_constants(PyObject *module)
 {
     static const struct {
         const char *name;
-        long value;
+        long long value;
     } constants[] = {
         {"OP_RUN", ZCB_OP_RUN},
         {"OP_RECEIVE", ZCB_OP_RECEIVE},
@@ -89,9 +114,14 @@ static bool add_constants(PyObject *module)
         {"KIND_BYTES", ZCB_KIND_BYTES},
         {"KIND_CLIXML", ZCB_KIND_CLIXML},
         {"KIND_ERROR", ZCB_KIND_ERROR},
+        {"MIN_FRAME_BYTES", ZCB_MIN_FRAME_BYTES},
+        {"MAX_FRAME_BYTES", ZCB_MAX_FRAME_BYTES},
+        {"MIN_WINDOW_BYTES", ZCB_MIN_WINDOW_BYTES},
+        {"MAX_WINDOW_BYTES", ZCB_MAX_WINDOW_BYTES},
+        {"MAX_LABEL_BYTES", ZCB_MAX_LABEL_BYTES},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
-        if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value) < 0)
+        if (!add_constant(module, constants[i].name, constants[i].value))
             return false;
     return PyModule_AddStringConstant(module, "VERSION", zcb_version()) == 0;
 }

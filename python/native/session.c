@@ -175,9 +175,7 @@ static bool is_alive(SessionObject *self, zcb_detail *why)
 PyObject *native_session_raise(SessionObject *self, zcb_error error)
 {
     zcb_detail why = {{0}};
-    bool ended = error == ZCB_ERR_CLOSED || error == ZCB_ERR_PEER_CLOSED ||
-                 error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PROTOCOL;
-    if (ended && !PyErr_Occurred())
+    if (zcb_error_is_final(error) && !PyErr_Occurred())
         is_alive(self, &why);
     return native_raise(self->state, error, why.text);
 }

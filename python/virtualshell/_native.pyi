@@ -14,6 +14,11 @@ STATUS_LOST: Final[int]
 KIND_BYTES: Final[int]
 KIND_CLIXML: Final[int]
 KIND_ERROR: Final[int]
+MIN_FRAME_BYTES: Final[int]
+MAX_FRAME_BYTES: Final[int]
+MIN_WINDOW_BYTES: Final[int]
+MAX_WINDOW_BYTES: Final[int]
+MAX_LABEL_BYTES: Final[int]
 
 class Error(RuntimeError):
     """A libzcb error. `code` is its number, `name` its name ("ZCB_ERR_PEER_GONE"), str() its sentence and
@@ -22,6 +27,7 @@ class Error(RuntimeError):
 
     code: int
     name: str
+    final: bool  # nothing goes any more on the session or channel that gave it
     refused_by: int  # ZCB_ERR_REFUSED: the id of the posted receive that failed, else 0
 
 class CliXml(bytes):
@@ -146,5 +152,6 @@ class Bridge:
     @property
     def closed(self) -> bool: ...
 
+def engine_folder() -> str: ...
 def find_engine(given: Optional[str] = None) -> Tuple[str, str]:
     """(path, origin) of the engine; Error with the places that were looked at."""

@@ -29,11 +29,14 @@ def positive_seconds(value: object, name: str) -> float:
     return _FOREVER_S if limit is None else limit
 
 
-def megabytes(value: object, name: str, least: float, most: float) -> int:
-    """A size in MiB that makes whole pages, as bytes."""
+def megabytes(value: object, name: str, least: int, most: int) -> int:
+    """A size in MiB that makes whole pages, as bytes; the bounds are in bytes."""
     size = _number(value, name, "MiB")
-    if not least <= size <= most:
-        raise ValueError(f"{name} must be from {least:g} to {most:g} MiB, not {value!r}")
+    if not least <= size * _BYTES_A_MB <= most:
+        raise ValueError(
+            f"{name} must be from {least / _BYTES_A_MB:g} to {most / _BYTES_A_MB:g} MiB,"
+            f" not {value!r}"
+        )
     if size * _BYTES_A_MB % _PAGE_BYTES:
         raise ValueError(
             f"{name} must make whole pages of {_PAGE_BYTES} bytes, which {value!r} MiB does not"

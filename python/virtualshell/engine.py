@@ -64,11 +64,7 @@ def module_folder() -> Path:
 
 def data_folder() -> Path:
     """Where `install` puts PowerShell, and libzcb looks for it."""
-    if sys.platform == "win32":
-        root = os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
-    else:
-        root = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return Path(root) / "virtualshell" / "engine"
+    return Path(_native.engine_folder())
 
 
 def install(version: str = VERSION, report: Callable[[str], None] = lambda line: None) -> Engine:

@@ -10,10 +10,6 @@ from . import _native
 from .errors import ExecutionError, ExecutionTimeoutError, SessionLostError
 from .results import CommandResult
 
-_LOST_NAMES = frozenset(
-    {"ZCB_ERR_CLOSED", "ZCB_ERR_PEER_CLOSED", "ZCB_ERR_PEER_GONE", "ZCB_ERR_PROTOCOL"}
-)
-
 FORKED = (
     "this object belongs to the parent process: a forked child can't use the parent's session."
     " Start a Shell of its own in the child"
@@ -29,11 +25,6 @@ def shorten(command: str, limit: int = 60) -> str:
 def plural(number: Optional[float], unit: str = "second") -> str:
     """ "1 second", "2.5 seconds"."""
     return f"{number:g} {unit}" + ("" if number == 1 else "s")
-
-
-def is_lost(error: _native.Error) -> bool:
-    """Whether the session or the channel has ended (and not only this call failed)."""
-    return error.name in _LOST_NAMES
 
 
 def session_lost(
@@ -52,7 +43,7 @@ def translated(error: _native.Error, session: _native.Session) -> Exception:
     """The package's exception for an error of a session's call."""
     if error.name == "ZCB_ERR_FORKED":
         return SessionLostError(FORKED)
-    if is_lost(error):
+    if error.final:
         return session_lost(session)
     return ExecutionError(str(error))
 

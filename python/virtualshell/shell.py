@@ -38,7 +38,6 @@ from .failures import (
     SESSION_KEPT,
     SESSION_KILLED,
     command_timed_out,
-    is_lost,
     plural,
     session_lost,
     shorten,
@@ -475,7 +474,7 @@ class Shell:
             and completions.killed_by_timeout
         )
         wanted = self._auto_restart or (timed_out and self._auto_restart_on_timeout)
-        if not is_lost(error) or not wanted or self._session is None:
+        if not error.final or not wanted or self._session is None:
             raise translated(error, session) from error
         return self._restarted(session)
 

@@ -41,11 +41,7 @@ Self = TypeVar("Self", bound="ZeroCopyBridge")
 Message = Union[Tuple[int, bytes, int], Tuple[int, _native.Lease, int]]
 
 _MOST_ARRAY_BYTES = 0x7FFFFFC7  # .NET's Array.MaxLength
-_LEAST_MB = 1 / 16
-_MOST_FRAME_MB = 1 << 20
-_MOST_CHUNK_MB = 1 << 10
 _SCOPES = ("Local", "Global")
-_MOST_LABEL_BYTES = 127
 _MOST_IDLE = 4  # channels that are kept for the next all-in-one transfers
 _numbers = itertools.count(1)
 
@@ -100,8 +96,12 @@ class ZeroCopyBridge:
             names = (f"bridge-{number}" for number in _numbers)
             channel_name = next(name for name in names if shell._is_free(name))
         self._name = arguments.text(channel_name, "channel_name")
-        self._frame_bytes = arguments.megabytes(frame_mb, "frame_mb", _LEAST_MB, _MOST_FRAME_MB)
-        self._chunk_bytes = arguments.megabytes(chunk_mb, "chunk_mb", _LEAST_MB, _MOST_CHUNK_MB)
+        self._frame_bytes = arguments.megabytes(
+            frame_mb, "frame_mb", _native.MIN_FRAME_BYTES, _native.MAX_FRAME_BYTES
+        )
+        self._chunk_bytes = arguments.megabytes(
+            chunk_mb, "chunk_mb", _native.MIN_WINDOW_BYTES, _native.MAX_WINDOW_BYTES
+        )
         if not isinstance(scope, str):
             raise TypeError(f"scope must be a str, not {scope!r}")
         if scope not in _SCOPES:
@@ -365,7 +365,7 @@ class ZeroCopyBridge:
 
     def _label(self) -> Optional[str]:
         """What New-ZeroCopyLease finds the bridge by, where its name is short enough for that."""
-        fits = len(self._name.encode("utf-8", "replace")) <= _MOST_LABEL_BYTES
+        fits = len(self._name.encode("utf-8", "replace")) <= _native.MAX_LABEL_BYTES
         return self._name if fits and "\0" not in self._name else None
 
     def _new_channel(self, label: Optional[str] = None) -> Transfers:
@@ -554,7 +554,7 @@ class ZeroCopyBridge:
         if not completions.session.alive()[0]:
             lost = session_lost(completions.session)
             return SessionLostError(f"{lost}, and open a new ZeroCopyBridge")
-        if error.name in ("ZCB_ERR_CLOSED", "ZCB_ERR_PEER_CLOSED", "ZCB_ERR_PROTOCOL"):
+        if error.final:
             return ChannelError(
                 f"the bridge {self._name!r} can't go on: {error}. Open a new ZeroCopyBridge"
             )

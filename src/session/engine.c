@@ -8,7 +8,8 @@
 
 #define PATH_BYTES 4096
 #define OLDEST_VERSION "7.4"
-#define HOW_TO_GET_IT "install it with `python -m virtualshell install-engine`, or give its path"
+#define HOW_TO_GET_IT "install it (https://aka.ms/powershell), or give its path"
+#define ENGINE_FOLDER "virtualshell/engine" /* below the user's folder for installed data */
 
 /* ---- paths ---- */
 
@@ -251,8 +252,8 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
     if (find_place(path))
         return ZCB_OK;
     error = zcbi_plat_data_folder(root, sizeof(root));
-    error = place(error, root, "virtualshell/engine", installed) ? engine_in_folder(installed, path)
-                                                                 : ZCB_ERR_NOT_FOUND;
+    error = place(error, root, ENGINE_FOLDER, installed) ? engine_in_folder(installed, path)
+                                                         : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)
         return error;
     *origin = "system";
@@ -271,6 +272,20 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
                       "'%s', none in '%s'; " HOW_TO_GET_IT,
                       installed, packages);
     return ZCB_ERR_NOT_FOUND;
+}
+
+zcb_error zcb_engine_folder(char *path, size_t path_bytes)
+{
+    char root[PATH_BYTES], folder[PATH_BYTES];
+    if (!path)
+        return ZCB_ERR_INVALID;
+    zcb_error error = zcbi_plat_data_folder(root, sizeof(root));
+    if (!place(error, root, ENGINE_FOLDER, folder))
+        return error ? error : ZCB_ERR_NOT_FOUND;
+    if (strlen(folder) >= path_bytes)
+        return ZCB_ERR_INVALID;
+    strcpy(path, folder);
+    return ZCB_OK;
 }
 
 zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes, const char **origin,

@@ -252,7 +252,7 @@ static void what_was_looked_at_is_told(void **state)
     assert_not_found(NULL, "no pwsh on PATH");
     assert_not_found(NULL, at("data/virtualshell/engine"));
     assert_not_found(NULL, at("nuget/powershell"));
-    assert_not_found(NULL, "python -m virtualshell install-engine");
+    assert_not_found(NULL, "install it (https://aka.ms/powershell), or give its path");
 }
 
 static void given_file_need_not_be_called_pwsh(void **state)
