@@ -300,6 +300,38 @@ static void *count_up(void *unused)
     return NULL;
 }
 
+struct noted {
+    int number;
+    plat_handle done;
+};
+
+static void note_and_return(void *arg)
+{
+    struct noted *started = arg;
+    started->number++;
+    zcbi_plat_event_set(started->done);
+}
+
+static void a_thread_runs_and_is_joined(void **state)
+{
+    (void)state;
+    enum { COUNT = 50 };
+    struct noted started[COUNT];
+    plat_thread threads[COUNT];
+    unsigned which;
+    for (int i = 0; i < COUNT; i++) {
+        started[i].number = i;
+        assert_ok(zcbi_plat_event_create(&started[i].done));
+        assert_ok(zcbi_plat_thread_start(&threads[i], note_and_return, &started[i]));
+    }
+    for (int i = 0; i < COUNT; i++) {
+        assert_ok(zcbi_plat_wait(&started[i].done, 1, zcb_deadline_ns(PATIENCE_MS), &which));
+        zcbi_plat_thread_join(threads[i]);
+        assert_int_equal(started[i].number, i + 1);
+        zcbi_plat_close(started[i].done);
+    }
+}
+
 static void mutex_lets_one_thread_in_at_a_time(void **state)
 {
     (void)state;
@@ -1104,6 +1136,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wait_takes_only_so_many_handles),
         cmocka_unit_test(closing_no_handle_does_nothing),
         cmocka_unit_test(mutex_lets_one_thread_in_at_a_time),
+        cmocka_unit_test(a_thread_runs_and_is_joined),
         cmocka_unit_test(yielding_lets_others_run),
         cmocka_unit_test(link_keeps_records_apart),
         cmocka_unit_test(link_refuses_records_that_it_cannot_carry),
