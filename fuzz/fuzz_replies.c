@@ -2,7 +2,7 @@
  * transfers are under way. No process is started. */
 #include <string.h>
 
-#include "start.c" /* a session without an engine is made of its static parts */
+#include "session/start.c" /* a session without an engine is made of its static parts */
 #include "vandal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

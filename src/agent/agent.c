@@ -1,58 +1,22 @@
-/* The engine's side of a session. */
+/* The engine's side of a session: its connection, its replies, its process. */
+#include "agent.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel/channel.h"
-#include "platform/error.h"
-#include "protocol/protocol.h"
-
 #define WELCOME_WAIT_MS 10000
-
-/* A bridge's channel as the engine knows it. */
-struct joined {
-    struct joined *next;
-    uint32_t number;
-    char label[ZCB_MAX_LABEL_BYTES + 1];
-    zcb_error error; /* joining failed; kept to be said when it is asked for */
-    zcb_channel *channel;
-};
-
-struct console {
-    uint64_t offset; /* read so far */
-};
-
-struct zcb_agent {
-    plat_handle link;
-    plat_handle program; /* the other process */
-    uint32_t width;
-    zcb_channel *commands;
-    zcb_channel *urgent;
-    bool unrung;              /* a completion was sent that no standby was woken for */
-    _Atomic uint64_t starved; /* the command that some text of was lost, or 0 */
-    char *text;               /* of the current command */
-    size_t text_capacity;
-    struct console console[2];
-    plat_mutex lock; /* of the joined channels */
-    struct joined *joined;
-};
 
 /* ---------------------------------------------------------------- records on the link */
 
-struct record {
-    struct link_record link;
-    plat_handle handles[1 + BELLS];
-    unsigned count;
-};
-
-static void close_handles(struct record *record)
+void zcbi_agent_close_handles(struct record *record)
 {
     for (unsigned i = 0; i < record->count; i++)
         zcbi_plat_close(record->handles[i]);
     record->count = 0;
 }
 
-static zcb_error receive_record(zcb_agent *agent, struct record *record)
+zcb_error zcbi_agent_receive_record(zcb_agent *agent, struct record *record)
 {
     size_t bytes = 0;
     record->count = 0;
@@ -68,123 +32,18 @@ static zcb_error receive_record(zcb_agent *agent, struct record *record)
     } else {
         error = ZCB_ERR_PROTOCOL;
     }
-    close_handles(record);
+    zcbi_agent_close_handles(record);
     return error;
 }
 
-static zcb_error join(zcb_agent *agent, struct record *record, zcb_channel **channel)
+zcb_error zcbi_agent_join(zcb_agent *agent, struct record *record, zcb_channel **channel)
 {
     if (record->link.type != LINK_CHANNEL || record->count != 1 + BELLS) {
-        close_handles(record);
+        zcbi_agent_close_handles(record);
         return ZCB_ERR_PROTOCOL;
     }
     return zcbi_channel_join(record->handles[0], &record->handles[1], record->link.frame_bytes,
                              record->link.window_bytes, agent->program, channel);
-}
-
-static void refuse(struct record *record)
-{
-    if (record->link.type == LINK_CHANNEL && record->count == 1 + BELLS)
-        zcbi_channel_refuse(record->handles[0], &record->handles[1], record->link.frame_bytes,
-                            record->link.window_bytes);
-    else
-        close_handles(record);
-}
-
-/* Under the lock: enters what has come by the link. */
-static zcb_error accept_channels(zcb_agent *agent)
-{
-    for (;;) {
-        struct record record;
-        zcb_error error = receive_record(agent, &record);
-        if (error)
-            return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error;
-        struct joined *joined = calloc(1, sizeof(*joined));
-        if (!joined) {
-            refuse(&record);
-            return ZCB_ERR_NO_MEMORY;
-        }
-        joined->number = record.link.number;
-        memcpy(joined->label, record.link.label, ZCB_MAX_LABEL_BYTES);
-        joined->error = join(agent, &record, &joined->channel);
-        joined->next = agent->joined;
-        agent->joined = joined;
-    }
-}
-
-static struct joined **find_joined(zcb_agent *agent, uint32_t number)
-{
-    struct joined **link = &agent->joined;
-    while (*link && (*link)->number != number)
-        link = &(*link)->next;
-    return link;
-}
-
-zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **channel)
-{
-    if (!agent || !channel)
-        return ZCB_ERR_INVALID;
-    zcb_error error = ZCB_OK;
-    zcbi_plat_mutex_lock(&agent->lock);
-    const struct joined *joined = *find_joined(agent, number);
-    if (!joined) {
-        error = accept_channels(agent);
-        joined = *find_joined(agent, number);
-    }
-    if (joined) {
-        error = joined->error;
-        if (!error) {
-            zcbi_channel_add_user(joined->channel);
-            *channel = joined->channel;
-        }
-    } else if (!error) {
-        error = ZCB_ERR_NOT_FOUND;
-    }
-    zcbi_plat_mutex_unlock(&agent->lock);
-    return error;
-}
-
-/* The program's closing shows in the channel before the engine hears of it. */
-static bool is_open_with(const struct joined *joined, const char *label)
-{
-    return *label && strcmp(joined->label, label) == 0 &&
-           !(joined->channel && atomic_load(&joined->channel->rx.control->producer_closed));
-}
-
-zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number)
-{
-    if (!agent || !label || !number)
-        return ZCB_ERR_INVALID;
-    zcbi_plat_mutex_lock(&agent->lock);
-    zcb_error error = accept_channels(agent);
-    const struct joined *joined = agent->joined;
-    while (joined && !is_open_with(joined, label))
-        joined = joined->next;
-    if (joined)
-        *number = joined->number;
-    else if (!error)
-        error = ZCB_ERR_NOT_FOUND;
-    zcbi_plat_mutex_unlock(&agent->lock);
-    return joined ? ZCB_OK : error;
-}
-
-zcb_channel *zcb_agent_commands(zcb_agent *agent)
-{
-    return agent->commands;
-}
-
-void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number)
-{
-    zcbi_plat_mutex_lock(&agent->lock);
-    (void)accept_channels(agent);
-    struct joined **link = find_joined(agent, number);
-    struct joined *joined = *link;
-    if (joined) {
-        *link = joined->next;
-        zcb_channel_free(joined->channel);
-        free(joined);
-    }
-    zcbi_plat_mutex_unlock(&agent->lock);
 }
 
 /* ---------------------------------------------------------------- open */
@@ -194,7 +53,7 @@ static zcb_error wait_for_record(zcb_agent *agent, struct record *record)
     unsigned ready;
     int64_t deadline = zcb_deadline_ns(WELCOME_WAIT_MS);
     for (;;) {
-        zcb_error error = receive_record(agent, record);
+        zcb_error error = zcbi_agent_receive_record(agent, record);
         if (error != ZCB_ERR_TIMEOUT)
             return error;
         const plat_handle handles[] = {agent->link, agent->program};
@@ -212,7 +71,7 @@ static zcb_error take_welcome(zcb_agent *agent)
     zcb_error error = wait_for_record(agent, &record);
     if (error)
         return error;
-    close_handles(&record);
+    zcbi_agent_close_handles(&record);
     if (record.link.type != LINK_WELCOME)
         return ZCB_ERR_PROTOCOL;
     agent->width = record.link.number;
@@ -220,7 +79,7 @@ static zcb_error take_welcome(zcb_agent *agent)
     for (uint32_t i = 0; i < 2 && !error; i++) {
         error = wait_for_record(agent, &record);
         if (!error)
-            error = join(agent, &record, own[i]);
+            error = zcbi_agent_join(agent, &record, own[i]);
         if (!error && record.link.number != i)
             error = ZCB_ERR_PROTOCOL;
     }
@@ -252,6 +111,9 @@ static zcb_error connect_program(zcb_agent *agent, const char *version, const ch
     *step = "the program's welcome";
     if (!error)
         error = take_welcome(agent);
+    *step = "a cancel handle";
+    if (!error)
+        error = zcb_cancel_create(&agent->wake);
     *step = "the hello";
     if (!error)
         error = say_hello(agent, version);
@@ -271,18 +133,29 @@ static void flush_before_sleep(void *agent)
     zcb_agent_flush(agent);
 }
 
-zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why)
+static zcb_agent *create(const zcb_runtime *runtime)
 {
-    if (!version || !agent)
-        return ZCB_ERR_INVALID;
     zcb_agent *made = calloc(1, sizeof(*made));
+    if (!made)
+        return NULL;
+    made->link = made->program = PLAT_NO_HANDLE;
+    made->runtime = *runtime;
+    zcbi_plat_mutex_init(&made->lock);
+    return made;
+}
+
+zcb_error zcb_agent_open(const char *version, const zcb_runtime *runtime, zcb_agent **agent,
+                         zcb_detail *why)
+{
+    if (!version || !agent || !runtime || !runtime->allocate || !runtime->release ||
+        !runtime->reclaim)
+        return ZCB_ERR_INVALID;
+    zcb_agent *made = create(runtime);
     if (!made) {
         zcbi_error_detail(why, "%s", zcb_error_text(ZCB_ERR_NO_MEMORY));
         return ZCB_ERR_NO_MEMORY;
     }
-    made->link = made->program = PLAT_NO_HANDLE;
-    zcbi_plat_mutex_init(&made->lock);
-    const char *step;
+    const char *step = "";
     zcb_error error = connect_program(made, version, &step);
     if (error) {
         if (why)
@@ -300,18 +173,17 @@ void zcb_agent_free(zcb_agent *agent)
 {
     if (!agent)
         return;
-    while (agent->joined) {
-        struct joined *joined = agent->joined;
-        agent->joined = joined->next;
-        zcb_channel_free(joined->channel);
-        free(joined);
-    }
+    zcb_channel_close(agent->commands); /* what is completed from here on waits for nobody */
+    zcb_channel_close(agent->urgent);
+    zcbi_bridge_ends_close(agent);
+    zcbi_transfer_threads_join(agent, true);
+    zcbi_work_destroy(agent);
     zcb_channel_free(agent->commands);
     zcb_channel_free(agent->urgent);
     zcbi_plat_close(agent->link);
     zcbi_plat_close(agent->program);
+    zcb_cancel_free(agent->wake);
     zcbi_plat_mutex_destroy(&agent->lock);
-    free(agent->text);
     free(agent);
 }
 
@@ -320,66 +192,7 @@ uint32_t zcb_agent_width(const zcb_agent *agent)
     return agent->width;
 }
 
-/* ---------------------------------------------------------------- commands */
-
-/* The session is to end: what is still queued does not run. */
-static bool told_to_end(const zcb_channel *channel)
-{
-    return atomic_load(&channel->rx.control->producer_closed) != 0;
-}
-
-static zcb_error reserve_text(zcb_agent *agent, size_t bytes)
-{
-    if (bytes <= agent->text_capacity)
-        return ZCB_OK;
-    char *text = realloc(agent->text, bytes);
-    if (!text)
-        return ZCB_ERR_NO_MEMORY;
-    agent->text = text;
-    agent->text_capacity = bytes;
-    return ZCB_OK;
-}
-
-static zcb_error read_command(zcb_agent *agent, const zcb_message *message, zcb_command *command)
-{
-    struct command_wire wire;
-    if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(wire) ||
-        message->bytes > SIZE_MAX)
-        return zcbi_channel_fail(agent->commands);
-    size_t bytes = (size_t)message->bytes - sizeof(wire);
-    zcb_error error = reserve_text(agent, bytes);
-    if (!error)
-        error = zcb_receive_read(agent->commands, &wire, sizeof(wire), NULL, NULL);
-    if (!error)
-        error = zcb_receive_read(agent->commands, agent->text, bytes, NULL, NULL);
-    if (error)
-        return error;
-    *command = (zcb_command){.id = message->id,
-                             .op = wire.op,
-                             .flags = wire.flags,
-                             .channel = wire.channel,
-                             .depth = wire.depth,
-                             .text = agent->text,
-                             .text_bytes = bytes};
-    return zcb_receive_end(agent->commands);
-}
-
-zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait *wait)
-{
-    if (!agent || !command)
-        return ZCB_ERR_INVALID;
-    if (told_to_end(agent->commands))
-        return ZCB_ERR_CLOSED;
-    zcb_message message;
-    zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
-    if (!error) {
-        zcb_agent_flush(agent);
-        error = read_command(agent, &message, command);
-        if (error)
-            zcb_receive_drop(agent->commands);
-    }
-    return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
-}
+/* ---------------------------------------------------------------- replies */
 
 static zcb_error send_reply(zcb_agent *agent, uint64_t id, uint32_t what, struct reply_wire *wire,
                             const zcb_text *fields, bool soon)
@@ -446,35 +259,30 @@ zcb_error zcb_agent_complete(zcb_agent *agent, const zcb_result *result, bool so
                                          : error;
 }
 
-/* ---------------------------------------------------------------- urgent requests */
-
-zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id,
-                           const zcb_wait *wait)
+zcb_text zcbi_text(const char *text)
 {
-    if (!agent || !request || !id)
-        return ZCB_ERR_INVALID;
-    for (;;) {
-        zcb_message message;
-        zcb_error error = zcb_receive_begin(agent->urgent, ZCB_WISH_COPY, &message, wait);
-        if (error)
-            return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
-        zcb_receive_drop(agent->urgent);
-        if (message.flags == URGENT_PING) {
-            message =
-                (zcb_message){.kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .id = message.id};
-            error = zcb_send(agent->urgent, &message, NULL, wait);
-            if (error)
-                return error;
-        } else if (message.flags == URGENT_ACCEPT) {
-            zcbi_plat_mutex_lock(&agent->lock);
-            (void)accept_channels(agent);
-            zcbi_plat_mutex_unlock(&agent->lock);
-        } else if (message.flags == ZCB_URGENT_STOP || message.flags == ZCB_URGENT_CLOSE_CHANNEL) {
-            *request = (zcb_urgent)message.flags;
-            *id = message.id;
-            return ZCB_OK;
-        }
-    }
+    return (zcb_text){text, strlen(text)};
+}
+
+void zcbi_runtime_release(zcb_agent *agent, void *owner)
+{
+    if (owner)
+        agent->runtime.release(agent->runtime.arg, owner);
+}
+
+void zcbi_transfer_end(zcb_agent *agent, struct ending ending)
+{
+    bool success = !ending.stopped && ending.reason.bytes == 0;
+    zcb_result result = {.id = ending.id,
+                         .status = ending.stopped ? ZCB_STATUS_STOPPED : ZCB_STATUS_DONE,
+                         .success = success,
+                         .refused = ending.refused,
+                         .exit_code = success ? 0 : 1};
+    if (ending.start_ns)
+        result.execution_ns = zcbi_plat_now_ns() - ending.start_ns;
+    if (!ending.stopped)
+        result.field[ZCB_FIELD_ERR] = ending.reason;
+    (void)zcb_agent_complete(agent, &result, ending.soon); /* fails with the session alone */
 }
 
 /* ---------------------------------------------------------------- the process */

@@ -490,7 +490,7 @@ void zcb_bridge_close(zcb_bridge *bridge)
     zcbi_bridge_shut(
         bridge); /* before the engine hears of it: its own close must not be seen first */
     if (first && !session->ended)
-        (void)zcbi_session_urgent(session, ZCB_URGENT_CLOSE_CHANNEL, bridge->number);
+        (void)zcbi_session_urgent(session, URGENT_CLOSE_CHANNEL, bridge->number);
     finish_transfers(session, bridge);
     leave(session, bridge);
     zcbi_plat_mutex_unlock(&session->lock);

@@ -174,7 +174,7 @@ zcb_error zcbi_session_urgent(zcb_session *session, uint32_t what, uint64_t id)
 
 zcb_error zcbi_session_stop(zcb_session *session, uint64_t id)
 {
-    zcb_error error = zcbi_session_urgent(session, ZCB_URGENT_STOP, id);
+    zcb_error error = zcbi_session_urgent(session, URGENT_STOP, id);
     bool ending = error == ZCB_ERR_CLOSED || error == ZCB_ERR_PEER_CLOSED ||
                   error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_PROTOCOL;
     return ending ? ZCB_OK : error;

@@ -1,86 +1,8 @@
 /* The engine's side, with a program whose records and messages are made by hand, both in this process. */
-#include "support.h"
+#include "program.h"
 
-#include "protocol/protocol.h"
-
-/* The program's side. */
-struct program {
-    plat_handle link;
-    zcb_channel *commands, *urgent;
-    zcb_agent *agent;
-};
-
-static zcb_error send_record(plat_handle link, struct link_record record,
-                             const plat_handle *handles, unsigned count)
-{
-    record.magic = LINK_MAGIC;
-    record.version = PROTOCOL_VERSION;
-    return zcbi_plat_link_send(link, &record, sizeof(record), handles, count);
-}
-
-static void send_labelled(plat_handle link, uint32_t number, zcb_channel *channel,
-                          unsigned handles_sent, const char *label)
-{
-    struct region *region = channel->region;
-    struct link_record record = {.type = LINK_CHANNEL,
-                                 .number = number,
-                                 .frame_bytes = region->geometry.frame_bytes,
-                                 .window_bytes = region->geometry.window_bytes};
-    plat_handle handles[1 + BELLS] = {region->memory.handle};
-    memcpy(&handles[1], region->bells, sizeof(region->bells));
-    memcpy(record.label, label, strlen(label));
-    assert_ok(send_record(link, record, handles, handles_sent));
-}
-
-static void send_channel(plat_handle link, uint32_t number, zcb_channel *channel,
-                         unsigned handles_sent)
-{
-    send_labelled(link, number, channel, handles_sent, "");
-}
-
-static zcb_channel *open_channel(void)
-{
-    zcb_channel_options options = {.frame_bytes = MIB, .window_bytes = MIB};
-    zcb_channel *channel;
-    assert_ok(zcbi_channel_open(&options, PLAT_NO_HANDLE, &channel));
-    return channel;
-}
-
-/* A link whose other end this process inherits, as it were. */
-static plat_handle inherit_link(void)
-{
-    plat_handle ours, theirs;
-    assert_ok(zcbi_plat_link_pair(&ours, &theirs));
-    leave_link(theirs);
-    return ours;
-}
-
-static int set_up(void **state)
-{
-    static struct program program;
-    zcb_detail why;
-    program.link = inherit_link();
-    program.commands = open_channel();
-    program.urgent = open_channel();
-    assert_ok(send_record(program.link, (struct link_record){.type = LINK_WELCOME, .number = 99},
-                          NULL, 0));
-    send_channel(program.link, CHANNEL_COMMANDS, program.commands, 1 + BELLS);
-    send_channel(program.link, CHANNEL_URGENT, program.urgent, 1 + BELLS);
-    if (zcb_agent_open("7.5.0", &program.agent, &why))
-        fail_msg("%s", why.text);
-    *state = &program;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct program *program = *state;
-    zcb_agent_free(program->agent);
-    zcb_channel_free(program->commands);
-    zcb_channel_free(program->urgent);
-    zcbi_plat_close(program->link);
-    return 0;
-}
+/* Where nothing is opened. */
+static const zcb_runtime no_runtime = {NULL, runtime_allocate, runtime_release, runtime_reclaim};
 
 /* ---------------------------------------------------------------- opening */
 
@@ -112,18 +34,18 @@ static void a_process_that_no_program_started_finds_nothing(void **state)
         unsetenv(ZCB_LINK_VARIABLE);
         if (values[i])
             setenv(ZCB_LINK_VARIABLE, values[i], 1);
-        assert_int_equal(zcb_agent_open("7.5.0", &agent, &why), ZCB_ERR_NOT_FOUND);
+        assert_int_equal(zcb_agent_open("7.5.0", &no_runtime, &agent, &why), ZCB_ERR_NOT_FOUND);
         assert_true(why.text[0] != 0);
         assert_false(zcbi_plat_has_variable(ZCB_LINK_VARIABLE));
     }
-    assert_int_equal(zcb_agent_open(NULL, &agent, &why), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_agent_open(NULL, &no_runtime, &agent, &why), ZCB_ERR_INVALID);
     zcb_agent_free(NULL);
 }
 
 static void assert_not_opened(plat_handle link, zcb_error expected)
 {
     zcb_agent *agent;
-    assert_int_equal(zcb_agent_open("7.5.0", &agent, NULL), expected);
+    assert_int_equal(zcb_agent_open("7.5.0", &no_runtime, &agent, NULL), expected);
     zcbi_plat_close(link);
 }
 
@@ -199,26 +121,27 @@ static void commands_come_in_order_with_their_texts(void **state)
     struct {
         struct command_wire wire;
         char text[5];
-    } payload = {{ZCB_OP_SEND, ZCB_COMMAND_TAKE_QUEUED, 7, 3}, "hello"};
+    } payload = {{ZCB_OP_RUN, ZCB_COMMAND_LOCAL_SCOPE, 7, 3}, "hello"};
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 42, .bytes = sizeof(payload.wire) + 5};
-    zcb_command command;
+    zcb_work work;
     send_command(program, message, &payload);
     message.id++;
     message.bytes = sizeof(payload.wire);
     send_command(program, message, &payload);
-    assert_ok(zcb_agent_next(program->agent, &command, NULL));
-    assert_int_equal(command.id, 42);
-    assert_int_equal(command.op, ZCB_OP_SEND);
-    assert_int_equal(command.flags, ZCB_COMMAND_TAKE_QUEUED);
-    assert_int_equal(command.channel, 7);
-    assert_int_equal(command.depth, 3);
-    assert_int_equal(command.text_bytes, 5);
-    assert_memory_equal(command.text, "hello", 5);
-    assert_ok(zcb_agent_next(program->agent, &command, NULL));
-    assert_int_equal(command.id, 43);
-    assert_int_equal(command.text_bytes, 0);
+    assert_ok(zcb_agent_next(program->agent, &work, NULL));
+    assert_int_equal(work.command.id, 42);
+    assert_int_equal(work.type, ZCB_WORK_COMMAND);
+    assert_int_equal(work.command.op, ZCB_OP_RUN);
+    assert_int_equal(work.command.flags, ZCB_COMMAND_LOCAL_SCOPE);
+    assert_int_equal(work.command.channel, 7);
+    assert_int_equal(work.command.depth, 3);
+    assert_int_equal(work.command.text_bytes, 5);
+    assert_memory_equal(work.command.text, "hello", 5);
+    assert_ok(zcb_agent_next(program->agent, &work, NULL));
+    assert_int_equal(work.command.id, 43);
+    assert_int_equal(work.command.text_bytes, 0);
     zcb_wait at_once = {0};
-    assert_int_equal(zcb_agent_next(program->agent, &command, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_agent_next(program->agent, &work, &at_once), ZCB_ERR_TIMEOUT);
 }
 
 static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **state)
@@ -228,7 +151,7 @@ static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **sta
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = MIB};
     char *half = calloc(1, MIB);
     size_t written = 0;
-    zcb_command command;
+    zcb_work work;
     atomic_store(&program->commands->tx.control->wish, ZCB_WISH_COPY); /* it shows as it comes */
     assert_ok(zcbi_tx_begin(program->commands, &message, NULL));
     assert_ok(zcbi_tx_write(program->commands, half, MIB / 2, &written, NULL));
@@ -236,20 +159,20 @@ static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **sta
     message = (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 2, .bytes = sizeof(wire)};
     send_command(program, message, &wire);
     zcb_wait wait = patience();
-    assert_int_equal(zcb_agent_next(program->agent, &command, &wait), ZCB_ERR_ABORTED);
-    assert_ok(zcb_agent_next(program->agent, &command, &wait));
-    assert_int_equal(command.id, 2);
+    assert_int_equal(zcb_agent_next(program->agent, &work, &wait), ZCB_ERR_ABORTED);
+    assert_ok(zcb_agent_next(program->agent, &work, &wait));
+    assert_int_equal(work.command.id, 2);
     free(half);
 }
 
 static void a_senseless_command_ends_the_session(void **state)
 {
     struct program *program = *state;
-    zcb_command command;
+    zcb_work work;
     send_command(program, (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = 15},
                  "only 15 bytes..");
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
     zcb_result result = {.id = 1};
     assert_int_equal(zcb_agent_complete(program->agent, &result, false), ZCB_ERR_PROTOCOL);
 }
@@ -257,30 +180,30 @@ static void a_senseless_command_ends_the_session(void **state)
 static void a_command_of_the_wrong_kind_ends_the_session(void **state)
 {
     struct program *program = *state;
-    zcb_command command;
+    zcb_work work;
     send_command(program, (zcb_message){.kind = ZCB_KIND_BYTES, .id = 1, .bytes = 20},
                  "enough bytes for one");
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
 }
 
 static void what_is_queued_does_not_run_when_the_session_ends(void **state)
 {
     struct program *program = *state;
     struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
-    zcb_command command;
+    zcb_work work;
     send_command(program, (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 2, .bytes = sizeof(wire)},
                  &wire);
     zcb_channel_close(program->commands);
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_CLOSED);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_CLOSED);
 }
 
 static void *next_here(void *arg)
 {
     struct program *program = arg;
     static zcb_error error;
-    zcb_command command;
+    zcb_work work;
     zcb_wait wait = patience();
-    error = zcb_agent_next(program->agent, &command, &wait);
+    error = zcb_agent_next(program->agent, &work, &wait);
     return &error;
 }
 
@@ -405,7 +328,7 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
     plat_handle bell = program->commands->rx.standby_bell;
     struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = sizeof(wire)};
-    zcb_command command;
+    zcb_work work;
     unsigned which;
     void *error;
 
@@ -422,7 +345,7 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
     atomic_store(asleep(program), SLEEP_STANDBY);
     complete(program, true);
     send_command(program, message, &wire);
-    assert_ok(zcb_agent_next(program->agent, &command, NULL)); /* at once, without a sleep */
+    assert_ok(zcb_agent_next(program->agent, &work, NULL)); /* at once, without a sleep */
     assert_true(is_rung(bell));
 }
 
@@ -472,7 +395,7 @@ static void who_stands_by_is_woken_when_there_is_no_room_for_more(void **state)
     void *error;
     atomic_store(asleep(program), SLEEP_STANDBY);
     pthread_t engine = start_thread(complete_thousands, program);
-    await_asleep(&zcb_agent_commands(program->agent)->tx.control->producer_asleep);
+    await_asleep(&program->agent->commands->tx.control->producer_asleep);
     zcb_error rung = zcbi_plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which);
     zcb_channel_close(program->commands);
     pthread_join(engine, &error);
@@ -488,70 +411,110 @@ static void send_urgent(struct program *program, uint32_t what, uint64_t id)
     assert_ok(zcb_send(program->urgent, &message, NULL, NULL));
 }
 
-static void urgent_requests_come_and_pings_are_answered(void **state)
+static void a_stop_of_what_runs_comes_and_pings_are_answered(void **state)
 {
     struct program *program = *state;
-    zcb_urgent request;
+    struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
+    zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 11, .bytes = sizeof(wire)};
+    zcb_work work;
     uint64_t id;
+    send_command(program, message, &wire);
+    assert_ok(zcb_agent_next(program->agent, &work, NULL));
     send_urgent(program, URGENT_PING, 5);
     send_urgent(program, 0, 1); /* makes no sense, and is passed over */
     send_urgent(program, UINT32_MAX, 1);
-    send_urgent(program, ZCB_URGENT_STOP, 11);
-    send_urgent(program, ZCB_URGENT_CLOSE_CHANNEL, 12);
-    assert_ok(zcb_agent_listen(program->agent, &request, &id, NULL));
-    assert_int_equal(request, ZCB_URGENT_STOP);
+    send_urgent(program, URGENT_CLOSE_CHANNEL, 12);
+    send_urgent(program, URGENT_CLOSE_CHANNEL, UINT64_MAX);
+    send_urgent(program, URGENT_STOP, 10);
+    send_urgent(program, URGENT_STOP, 11);
+    assert_ok(zcb_agent_listen(program->agent, &id, NULL));
     assert_int_equal(id, 11);
-    assert_ok(zcb_agent_listen(program->agent, &request, &id, NULL));
-    assert_int_equal(request, ZCB_URGENT_CLOSE_CHANNEL);
-    assert_int_equal(id, 12);
     zcb_message pong;
     assert_ok(zcb_receive_begin(program->urgent, ZCB_WISH_COPY, &pong, NULL));
     assert_int_equal(pong.flags, URGENT_PONG);
     assert_int_equal(pong.id, 5);
     assert_ok(zcb_receive_end(program->urgent));
     zcb_wait at_once = {0};
-    assert_int_equal(zcb_agent_listen(program->agent, &request, &id, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_agent_listen(program->agent, &id, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_agent_next(program->agent, &work, &at_once), ZCB_ERR_TIMEOUT);
+    send_urgent(program, URGENT_STOP, 11); /* it is done */
+    assert_int_equal(zcb_agent_listen(program->agent, &id, &at_once), ZCB_ERR_TIMEOUT);
     zcb_channel_close(program->urgent);
-    assert_int_equal(zcb_agent_listen(program->agent, &request, &id, NULL), ZCB_ERR_CLOSED);
+    assert_int_equal(zcb_agent_listen(program->agent, &id, NULL), ZCB_ERR_CLOSED);
+}
+
+static void a_command_that_was_stopped_before_its_turn_is_not_given(void **state)
+{
+    struct program *program = *state;
+    struct command_wire wire = {ZCB_OP_RUN, 0, 0, 0};
+    zcb_message message = {.kind = ZCB_KIND_CONTROL, .bytes = sizeof(wire)};
+    zcb_wait at_once = {0};
+    zcb_work work;
+    uint64_t id;
+    for (uint64_t i = 20; i > 0; i--) /* far more than there are; in no order */
+        send_urgent(program, URGENT_STOP, 2 * i);
+    assert_int_equal(zcb_agent_listen(program->agent, &id, &at_once), ZCB_ERR_TIMEOUT);
+    for (message.id = 1; message.id <= 10; message.id++)
+        send_command(program, message, &wire);
+    for (uint64_t i = 1; i <= 9; i += 2) {
+        assert_ok(zcb_agent_next(program->agent, &work, &at_once));
+        assert_int_equal(work.command.id, i);
+    }
+    assert_int_equal(zcb_agent_next(program->agent, &work, &at_once), ZCB_ERR_TIMEOUT);
+    for (int i = 0; i < 5; i++) {
+        struct reply_wire reply;
+        assert_ok(zcb_receive_begin(program->commands, ZCB_WISH_COPY, &message, NULL));
+        assert_int_equal(message.id, 2 * (i + 1));
+        assert_ok(zcb_receive_read(program->commands, &reply, sizeof(reply), NULL, NULL));
+        assert_int_equal(reply.status, ZCB_STATUS_STOPPED);
+        zcb_receive_drop(program->commands);
+    }
 }
 
 /* ---------------------------------------------------------------- bridges' channels */
 
+static zcb_error get(struct program *program, uint32_t number, struct bridge_end **end)
+{
+    return zcbi_bridge_end_get(program->agent, number, end);
+}
+
 static void a_bridges_channel_is_there_when_it_is_asked_for(void **state)
 {
     struct program *program = *state;
-    zcb_channel *ours = open_channel(), *first, *second;
-    assert_int_equal(zcb_agent_channel(program->agent, 2, &first), ZCB_ERR_NOT_FOUND);
+    zcb_channel *ours = open_channel();
+    struct bridge_end *first, *second;
+    assert_int_equal(get(program, 2, &first), ZCB_ERR_NOT_FOUND);
     send_channel(program->link, 2, ours, 1 + BELLS);
-    assert_ok(zcb_agent_channel(program->agent, 2, &first));
-    assert_ok(zcb_agent_channel(program->agent, 2, &second));
+    assert_ok(get(program, 2, &first));
+    assert_ok(get(program, 2, &second));
     assert_ptr_equal(first, second);
     zcb_message message = {.kind = ZCB_KIND_BYTES, .bytes = 3};
-    assert_ok(zcb_send(first, &message, "abc", NULL));
+    assert_ok(zcb_send(first->channel, &message, "abc", NULL));
     char got[3];
     assert_ok(zcb_receive_begin(ours, ZCB_WISH_COPY, &message, NULL));
     assert_ok(zcb_receive_read(ours, got, 3, NULL, NULL));
     assert_ok(zcb_receive_end(ours));
     assert_memory_equal(got, "abc", 3);
-    zcb_agent_forget_channel(program->agent, 2);
-    zcb_agent_forget_channel(program->agent, 2);
-    assert_int_equal(zcb_agent_channel(program->agent, 2, &second), ZCB_ERR_NOT_FOUND);
-    zcb_channel_free(first);
-    assert_ok(zcb_send(second, &message, "abc", NULL)); /* one user is left */
-    zcb_channel_free(second);
+    zcbi_bridge_end_close(program->agent, 2);
+    zcbi_bridge_end_close(program->agent, 2);
+    struct bridge_end *third;
+    assert_int_equal(get(program, 2, &third), ZCB_ERR_NOT_FOUND);
     message.bytes = 0;
     assert_int_equal(zcb_send(ours, &message, NULL, NULL), ZCB_ERR_PEER_CLOSED);
+    zcbi_bridge_end_release(first);
+    zcbi_bridge_end_release(second);
     zcb_channel_free(ours);
 }
 
-static void a_channel_that_was_forgotten_before_it_was_used_is_gone(void **state)
+static void a_channel_that_was_closed_before_it_was_used_is_gone(void **state)
 {
     struct program *program = *state;
-    zcb_channel *ours = open_channel(), *theirs;
+    zcb_channel *ours = open_channel();
+    struct bridge_end *theirs;
     unsigned before = open_descriptors();
     send_channel(program->link, 2, ours, 1 + BELLS);
-    zcb_agent_forget_channel(program->agent, 2);
-    assert_int_equal(zcb_agent_channel(program->agent, 2, &theirs), ZCB_ERR_NOT_FOUND);
+    zcbi_bridge_end_close(program->agent, 2);
+    assert_int_equal(get(program, 2, &theirs), ZCB_ERR_NOT_FOUND);
     assert_int_equal(open_descriptors(), before);
     zcb_channel_free(ours);
 }
@@ -559,88 +522,115 @@ static void a_channel_that_was_forgotten_before_it_was_used_is_gone(void **state
 static void a_senseless_channel_fails_alone(void **state)
 {
     struct program *program = *state;
-    zcb_channel *good = open_channel(), *bad = open_channel(), *got;
+    zcb_channel *good = open_channel(), *bad = open_channel();
+    struct bridge_end *got;
     struct region_header *header = (struct region_header *)(void *)bad->region->memory.base;
     unsigned before = open_descriptors();
     header->magic = 0;
     send_channel(program->link, 2, bad, 1 + BELLS);
     send_channel(program->link, 3, bad, 2);
     send_channel(program->link, 4, good, 1 + BELLS);
-    assert_int_equal(zcb_agent_channel(program->agent, 2, &got), ZCB_ERR_PROTOCOL);
-    assert_int_equal(zcb_agent_channel(program->agent, 3, &got), ZCB_ERR_PROTOCOL);
-    assert_ok(zcb_agent_channel(program->agent, 4, &got));
-    zcb_channel_free(got);
+    assert_int_equal(get(program, 2, &got), ZCB_ERR_PROTOCOL);
+    assert_int_equal(get(program, 3, &got), ZCB_ERR_PROTOCOL);
+    assert_ok(get(program, 4, &got));
+    zcbi_bridge_end_release(got);
     for (uint32_t number = 2; number <= 4; number++)
-        zcb_agent_forget_channel(program->agent, number);
+        zcbi_bridge_end_close(program->agent, number);
     assert_int_equal(open_descriptors(), before);
     zcb_channel_free(good);
     zcb_channel_free(bad);
 }
 
-static zcb_error find(struct program *program, const char *label, uint32_t *number)
+/* The number of the bridge with this label; 0: there is none. */
+static uint32_t find(struct program *program, const char *label)
 {
-    return zcb_agent_find_channel(program->agent, label, number);
+    struct bridge_end *end;
+    zcb_error error = zcbi_bridge_end_find(program->agent, label, &end);
+    if (error) {
+        assert_int_equal(error, ZCB_ERR_NOT_FOUND);
+        return 0;
+    }
+    uint32_t number = end->number;
+    zcbi_bridge_end_release(end);
+    return number;
 }
 
 static void a_channel_is_found_by_its_label(void **state)
 {
     struct program *program = *state;
     zcb_channel *ours = open_channel();
-    uint32_t number = 0;
-    assert_int_equal(find(program, "data", &number), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(find(program, "data"), 0);
     send_channel(program->link, 2, ours, 1 + BELLS);
     send_labelled(program->link, 3, ours, 1 + BELLS, "data");
     send_labelled(program->link, 4, ours, 1 + BELLS, "data and more");
-    assert_ok(find(program, "data", &number)); /* nobody has asked for the channel itself yet */
-    assert_int_equal(number, 3);
-    assert_ok(find(program, "data and more", &number));
-    assert_int_equal(number, 4);
+    assert_int_equal(find(program, "data"), 3); /* no transfer has asked for it yet */
+    assert_int_equal(find(program, "data and more"), 4);
     const char *const none[] = {"", "dat", "Data", "data "};
     for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
-        assert_int_equal(find(program, none[i], &number), ZCB_ERR_NOT_FOUND);
-    assert_int_equal(number, 4);
-    assert_int_equal(find(program, NULL, &number), ZCB_ERR_INVALID);
-    assert_int_equal(find(program, "data", NULL), ZCB_ERR_INVALID);
+        assert_int_equal(find(program, none[i]), 0);
     zcb_channel_free(ours);
 }
 
-static void the_newest_of_two_labels_is_found_until_it_is_forgotten(void **state)
+static void the_newest_of_two_labels_is_found_until_it_is_closed(void **state)
 {
     struct program *program = *state;
-    zcb_channel *ours = open_channel();
-    uint32_t number = 0;
+    zcb_channel *ours = open_channel(), *newer = open_channel();
     send_labelled(program->link, 2, ours, 1 + BELLS, "same");
-    assert_ok(find(program, "same", &number));
-    assert_int_equal(number, 2);
-    send_labelled(program->link, 3, ours, 1 + BELLS, "same");
-    assert_ok(find(program, "same", &number));
-    assert_int_equal(number, 3);
-    zcb_agent_forget_channel(program->agent, 3);
-    assert_ok(find(program, "same", &number));
-    assert_int_equal(number, 2);
-    zcb_agent_forget_channel(program->agent, 2);
-    assert_int_equal(find(program, "same", &number), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(find(program, "same"), 2);
+    send_labelled(program->link, 3, newer, 1 + BELLS, "same");
+    assert_int_equal(find(program, "same"), 3);
+    zcb_channel_close(newer); /* before the engine was told */
+    assert_int_equal(find(program, "same"), 2);
+    zcbi_bridge_end_close(program->agent, 3);
+    assert_int_equal(find(program, "same"), 2);
+    zcbi_bridge_end_close(program->agent, 2);
+    assert_int_equal(find(program, "same"), 0);
     send_labelled(program->link, 4, ours, 1 + BELLS, "same");
-    zcb_agent_forget_channel(program->agent, 4); /* before anybody looked */
-    assert_int_equal(find(program, "same", &number), ZCB_ERR_NOT_FOUND);
+    zcbi_bridge_end_close(program->agent, 4); /* before anybody looked */
+    assert_int_equal(find(program, "same"), 0);
     zcb_channel_free(ours);
+    zcb_channel_free(newer);
 }
 
 static void the_longest_label_is_kept_whole_and_ends(void **state)
 {
     struct program *program = *state;
     zcb_channel *ours = open_channel();
-    uint32_t number = 0;
     char label[ZCB_MAX_LABEL_BYTES + 2] = {0};
     memset(label, 'x', ZCB_MAX_LABEL_BYTES);
     send_labelled(program->link, 2, ours, 1 + BELLS, label);
-    assert_ok(find(program, label, &number));
+    assert_int_equal(find(program, label), 2);
     label[ZCB_MAX_LABEL_BYTES] = 'x'; /* a record without the NUL is cut */
     send_labelled(program->link, 3, ours, 1 + BELLS, label);
-    assert_int_equal(find(program, label, &number), ZCB_ERR_NOT_FOUND);
+    assert_int_equal(find(program, label), 0);
     label[ZCB_MAX_LABEL_BYTES] = 0;
-    assert_ok(find(program, label, &number));
-    assert_int_equal(number, 3);
+    assert_int_equal(find(program, label), 3);
+    zcb_channel_free(ours);
+}
+
+static void memory_is_allocated_by_the_label(void **state)
+{
+    struct program *program = *state;
+    zcb_channel *ours = open_channel();
+    zcb_block *block, *other;
+    zcb_detail why;
+    zcb_wait at_once = {0};
+    zcb_agent *agent = program->agent;
+    send_labelled(program->link, 2, ours, 1 + BELLS, "data");
+    assert_int_equal(zcb_agent_allocate(agent, "dat", 5, &block, &why, NULL), ZCB_ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "'dat'"));
+    assert_int_equal(zcb_agent_allocate(agent, "data", 0, &block, &why, NULL), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_agent_allocate(agent, "data", MIB + 1, &block, &why, NULL),
+                     ZCB_ERR_TOO_LARGE);
+    assert_non_null(strstr(why.text, "1048577 bytes can't be allocated in a frame of 1048576"));
+    assert_ok(zcb_agent_allocate(agent, "data", MIB, &block, &why, NULL));
+    assert_int_equal(zcb_block_bytes(block), MIB);
+    assert_int_equal(program->runtime.reclaimed, 0);
+    assert_int_equal(zcb_agent_allocate(agent, "data", 1, &other, &why, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(program->runtime.reclaimed, 1);
+    zcb_channel_close(ours);
+    assert_int_equal(zcb_agent_allocate(agent, "data", 1, &other, &why, NULL), ZCB_ERR_NOT_FOUND);
+    zcb_block_free(block);
     zcb_channel_free(ours);
 }
 
@@ -695,13 +685,15 @@ int main(void)
         TEST(who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command),
         TEST(other_threads_replies_take_no_flush_away),
         TEST(who_stands_by_is_woken_when_there_is_no_room_for_more),
-        TEST(urgent_requests_come_and_pings_are_answered),
+        TEST(a_stop_of_what_runs_comes_and_pings_are_answered),
+        TEST(a_command_that_was_stopped_before_its_turn_is_not_given),
         TEST(a_bridges_channel_is_there_when_it_is_asked_for),
-        TEST(a_channel_that_was_forgotten_before_it_was_used_is_gone),
+        TEST(a_channel_that_was_closed_before_it_was_used_is_gone),
         TEST(a_senseless_channel_fails_alone),
         TEST(a_channel_is_found_by_its_label),
-        TEST(the_newest_of_two_labels_is_found_until_it_is_forgotten),
+        TEST(the_newest_of_two_labels_is_found_until_it_is_closed),
         TEST(the_longest_label_is_kept_whole_and_ends),
+        TEST(memory_is_allocated_by_the_label),
         TEST(what_was_written_to_the_console_is_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

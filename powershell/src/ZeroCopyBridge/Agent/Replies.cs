@@ -1,20 +1,19 @@
-using System;
-using System.Text;
 using ZeroCopyBridge.Engine;
 using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
 
 /// <summary>
-/// Answers the program. An error of the connection isn't reported: it means that the program is gone, and
-/// the listener ends the process for that.
+/// Answers the program's RUN commands. An error of the connection isn't reported: it means that the program is gone,
+/// and the listener ends the process for that.
 /// </summary>
 internal sealed unsafe class Replies
 {
+    private const long NanosecondsPerTick = 100;
+
     private readonly AgentConnection _connection;
     private readonly OutputCollector _output;
     private readonly OutputTexts _texts = new();
-    private int _pipelineThreadId;
 
     public Replies(AgentConnection connection, OutputCollector output)
     {
@@ -22,10 +21,7 @@ internal sealed unsafe class Replies
         _output = output;
     }
 
-    /// <summary>Makes the calling thread the pipeline's.</summary>
-    public void Own() => _pipelineThreadId = Environment.CurrentManagedThreadId;
-
-    /// <summary>Sends what the command has written so far. The pipeline's thread only.</summary>
+    /// <summary>Sends what the command has written so far.</summary>
     public void SendOutput(ulong id, bool last)
     {
         _output.MoveTo(_texts, last);
@@ -43,70 +39,24 @@ internal sealed unsafe class Replies
         _texts.Clear();
     }
 
-    /// <summary>Ends a RUN command with what is left of its text. The pipeline's thread only.</summary>
+    /// <summary>Ends a RUN command with what is left of its text.</summary>
     public void CompleteRun(ulong id, in CommandOutcome outcome)
     {
         _output.MoveTo(_texts, last: true);
         fixed (byte* bytes = _texts.Bytes)
         {
-            Complete(new ZcbResult
+            _connection.Complete(new ZcbResult
             {
                 Id = id,
                 Status = outcome.Exited ? ZcbStatus.Exited : outcome.Stopped ? ZcbStatus.Stopped : ZcbStatus.Done,
                 Success = outcome.Success ? (byte)1 : (byte)0,
                 ExitCode = outcome.ExitCode,
-                ExecutionNs = Nanoseconds(outcome.Elapsed),
+                ExecutionNs = outcome.Elapsed.Ticks * NanosecondsPerTick,
                 Fields = Fields(bytes),
             });
         }
 
         _texts.Clear();
-    }
-
-    /// <summary>Ends a transfer that arrived. Any thread.</summary>
-    public void CompleteTransfer(ulong id, TimeSpan elapsed) =>
-        Complete(new ZcbResult { Id = id, Status = ZcbStatus.Done, Success = 1, ExecutionNs = Nanoseconds(elapsed) });
-
-    /// <summary>Ends a transfer that failed. Any thread.</summary>
-    /// <param name="id">The transfer.</param>
-    /// <param name="error">Why, for the user.</param>
-    /// <param name="refused">True for a receive that took no message.</param>
-    /// <param name="elapsed">The time the engine spent on it.</param>
-    public void FailTransfer(ulong id, string error, bool refused, TimeSpan elapsed = default) =>
-        Complete(id, ZcbStatus.Done, error, refused, elapsed);
-
-    /// <summary>Ends a command that was stopped before it was done. Any thread.</summary>
-    public void CompleteStopped(ulong id, bool refused = false) =>
-        Complete(id, ZcbStatus.Stopped, string.Empty, refused, default);
-
-    private void Complete(ulong id, ZcbStatus status, string error, bool refused, TimeSpan elapsed)
-    {
-        byte[] text = Encoding.UTF8.GetBytes(error);
-        var result = new ZcbResult
-        {
-            Id = id,
-            Status = status,
-            Refused = refused ? (byte)1 : (byte)0,
-            ExitCode = 1,
-            ExecutionNs = Nanoseconds(elapsed),
-        };
-        fixed (byte* bytes = text)
-        {
-            result.Fields[(int)OutputField.Err] = new ZcbText { Text = bytes, Bytes = (nuint)text.Length };
-            Complete(in result);
-        }
-    }
-
-    /// <summary>Where there is no memory for the texts, the program at least learns that the command has ended.</summary>
-    private void Complete(in ZcbResult result)
-    {
-        bool soon = Environment.CurrentManagedThreadId == _pipelineThreadId;
-        if (_connection.Complete(in result, soon) == ZcbError.NoMemory)
-        {
-            ZcbResult bare = result;
-            bare.Fields = default;
-            _connection.Complete(in bare, soon);
-        }
     }
 
     private ZcbFields Fields(byte* bytes)
@@ -121,8 +71,4 @@ internal sealed unsafe class Replies
 
         return fields;
     }
-
-    private const long NanosecondsPerTick = 100;
-
-    private static long Nanoseconds(TimeSpan elapsed) => elapsed.Ticks * NanosecondsPerTick;
 }
