@@ -1,11 +1,10 @@
-/* The agent, whose program says what it likes: commands, urgent requests, channels and nonsense. */
+/* The agent, whose program says what it likes: commands, urgent requests, bridges' messages and nonsense. */
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/agent.h"
 #include "channel/block.h"
-#include "protocol/link.h"
-#include "protocol/message.h"
-#include "protocol/urgent.h"
+#include "runtime.h"
 #include "vandal.h"
 #include "wire.h"
 
@@ -18,9 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct world {
     zcb_agent *agent;
     plat_handle link;
-    plat_handle gone; /* stands for the program's end, so that no wait lasts */
-    zcb_channel *commands, *urgent;
-    struct vandal command_vandal, urgent_vandal;
+    plat_handle gone;                      /* stands for the program's end, so that no wait lasts */
+    zcb_channel *commands, *urgent, *data; /* the bridge with the number CHANNEL_BRIDGES */
+    struct vandal command_vandal, urgent_vandal, data_vandal;
     struct input input;
 };
 
@@ -34,25 +33,79 @@ static void require_documented(zcb_error error)
 
 /* ---------------------------------------------------------------- the agent's side */
 
-static void next_command(struct world *world)
+/* The system has threads, or not. */
+static bool has_threads;
+zcb_error __real_zcbi_plat_thread_start(plat_thread *thread, void (*work)(void *), void *arg);
+zcb_error __wrap_zcbi_plat_thread_start(plat_thread *thread, void (*work)(void *), void *arg);
+zcb_error __wrap_zcbi_plat_thread_start(plat_thread *thread, void (*work)(void *), void *arg)
 {
-    zcb_command command;
-    zcb_error error = zcb_agent_next(world->agent, &command, &at_once);
+    return has_threads ? __real_zcbi_plat_thread_start(thread, work, arg) : ZCB_ERR_SYSTEM;
+}
+
+static void next_work(struct world *world)
+{
+    zcb_work work;
+    zcb_error error = zcb_agent_next(world->agent, &work, &at_once);
     require_documented(error);
-    for (size_t i = 0; !error && i < command.part_count; i++) {
-        const zcb_part *part = &command.parts[i];
-        free(memcpy(malloc(part->bytes + 1), part->data, part->bytes + 1));
+    if (error)
+        return;
+    if (work.type == ZCB_WORK_ARRIVAL) {
+        require(work.arrival.kind == ZCB_KIND_BYTES || work.arrival.kind == ZCB_KIND_CLIXML);
+        if (work.arrival.memory)
+            free(memcpy(malloc(work.arrival.bytes + 1), work.arrival.memory, work.arrival.bytes));
+        free_arrival(&work.arrival);
+    } else {
+        require(work.type == ZCB_WORK_COMMAND);
+        require(work.command.op >= ZCB_OP_RUN && work.command.op <= ZCB_OP_SEND);
+        for (size_t i = 0; i < work.command.part_count; i++) {
+            const zcb_part *part = &work.command.parts[i];
+            free(memcpy(malloc(part->bytes + 1), part->data, part->bytes + 1));
+        }
     }
 }
 
 static void listen_once(struct world *world)
 {
-    zcb_urgent request;
     uint64_t id;
-    zcb_error error = zcb_agent_listen(world->agent, &request, &id, &at_once);
+    require_documented(zcb_agent_listen(world->agent, &id, &at_once));
+}
+
+static void post_receive(struct world *world)
+{
+    void *target = malloc(1);
+    if (zcb_agent_post_receive(world->agent, target))
+        free(target);
+}
+
+static void post_send(struct world *world)
+{
+    size_t bytes = (size_t)input_take(&world->input, 3) % (2 * FRAME_BYTES);
+    void *value = calloc(1, bytes + 1);
+    if (zcb_agent_post_send(world->agent, 1 + input_bit(&world->input), value, bytes, value))
+        free(value);
+}
+
+static void end_transfer(struct world *world)
+{
+    const char *reason = input_bit(&world->input) ? "why" : NULL;
+    (void)zcb_agent_end_transfer(world->agent, reason, reason ? 3 : 0);
+}
+
+static void use_block(struct world *world)
+{
+    zcb_block *block;
+    size_t bytes = (size_t)input_take(&world->input, 3) % (2 * FRAME_BYTES);
+    zcb_error error = zcb_agent_allocate(world->agent, "x", bytes, &block, NULL, &at_once);
     require_documented(error);
-    if (!error)
-        require(request == ZCB_URGENT_STOP || request == ZCB_URGENT_CLOSE_CHANNEL);
+    if (error)
+        return;
+    memset(zcb_block_data(block), 1, bytes);
+    zcb_block_free(block);
+}
+
+static void turn_threads(struct world *world)
+{
+    has_threads = input_bit(&world->input);
 }
 
 static zcb_part some_text(struct input *input)
@@ -82,34 +135,6 @@ static void flush(struct world *world)
     zcb_agent_flush(world->agent);
 }
 
-static void use_channel(struct world *world)
-{
-    static unsigned char bytes[256];
-    zcb_channel *channel;
-    zcb_error error = zcb_agent_channel(world->agent, input_pick(&world->input, BRIDGES), &channel);
-    require_documented(error);
-    if (error)
-        return;
-    zcb_message message = {.kind = ZCB_KIND_BYTES, .bytes = sizeof(bytes)};
-    require_documented(zcb_send(channel, &message, bytes, &at_once));
-    error = zcb_receive_begin(channel, ZCB_WISH_COPY, &message, &at_once);
-    require_documented(error);
-    if (!error)
-        zcb_receive_drop(channel);
-    zcb_channel_free(channel);
-}
-
-static void find_channel(struct world *world)
-{
-    uint32_t number;
-    require_documented(zcb_agent_find_channel(world->agent, "x", &number));
-}
-
-static void forget_channel(struct world *world)
-{
-    zcb_agent_forget_channel(world->agent, input_pick(&world->input, BRIDGES));
-}
-
 /* ---------------------------------------------------------------- the program's side */
 
 static uint64_t spoilt(struct world *world, uint64_t value)
@@ -123,11 +148,11 @@ static uint64_t spoilt(struct world *world, uint64_t value)
 static void command(struct world *world)
 {
     static const char text[32];
-    const struct command_wire head = {.op =
-                                          (uint32_t)spoilt(world, 1 + input_pick(&world->input, 3)),
-                                      .flags = (uint32_t)spoilt(world, 0),
-                                      .channel = (uint32_t)spoilt(world, CHANNEL_BRIDGES),
-                                      .depth = (uint32_t)spoilt(world, 2)};
+    const struct command_wire head = {
+        .op = (uint32_t)spoilt(world, 1 + input_pick(&world->input, 3)),
+        .flags = (uint32_t)spoilt(world, input_pick(&world->input, 16)),
+        .channel = (uint32_t)spoilt(world, CHANNEL_BRIDGES),
+        .depth = (uint32_t)spoilt(world, 2)};
     alignas(PART_ALIGN) unsigned char payload[sizeof(head) + 2 * sizeof(struct part_wire) + 64];
     size_t whole =
         write_command(payload, head, text, input_pick(&world->input, (unsigned)sizeof(text)));
@@ -137,19 +162,29 @@ static void command(struct world *world)
     part->bytes = spoilt(world, part->bytes);
     uint64_t bytes = spoilt(world, whole);
     zcb_message message = {.kind = (uint32_t)spoilt(world, ZCB_KIND_CONTROL),
-                           .id = spoilt(world, 1),
+                           .id = spoilt(world, 1 + input_pick(&world->input, 16)),
                            .bytes = bytes < whole ? bytes : whole};
     vandal_send(&world->command_vandal, &message, payload, 1 + input_pick(&world->input, 3));
 }
 
 static void urgent(struct world *world)
 {
-    const uint32_t requests[] = {ZCB_URGENT_STOP, ZCB_URGENT_CLOSE_CHANNEL, URGENT_PING,
-                                 URGENT_PONG, URGENT_ACCEPT};
+    const uint32_t requests[] = {URGENT_STOP, URGENT_CLOSE_CHANNEL, URGENT_PING, URGENT_PONG,
+                                 URGENT_ACCEPT};
     zcb_message message = {.kind = ZCB_KIND_CONTROL,
                            .flags = (uint32_t)spoilt(world, requests[input_pick(&world->input, 5)]),
-                           .id = spoilt(world, 1)};
+                           .id = spoilt(world, 1 + input_pick(&world->input, 16))};
     vandal_send(&world->urgent_vandal, &message, NULL, 1);
+}
+
+/* To the bridge: for a receive that was posted, will be or never was. */
+static void data_message(struct world *world)
+{
+    static const unsigned char payload[1024];
+    zcb_message message = {.kind = (uint32_t)spoilt(world, 1 + input_bit(&world->input)),
+                           .id = spoilt(world, input_pick(&world->input, 16)),
+                           .bytes = input_take(&world->input, 2) % sizeof(payload)};
+    vandal_send(&world->data_vandal, &message, payload, 1 + input_pick(&world->input, 3));
 }
 
 static zcb_error hand_over(struct world *world, const zcb_channel *channel, uint32_t number)
@@ -176,7 +211,9 @@ static void bridge(struct world *world)
 
 static struct vandal *some_vandal(struct world *world)
 {
-    return input_bit(&world->input) ? &world->command_vandal : &world->urgent_vandal;
+    struct vandal *const vandals[] = {&world->command_vandal, &world->urgent_vandal,
+                                      &world->data_vandal, &world->data_vandal};
+    return vandals[input_pick(&world->input, 4)];
 }
 
 static void scribble(struct world *world)
@@ -200,9 +237,10 @@ static void expect(struct world *world)
 }
 
 static void (*const steps[])(struct world *) = {
-    next_command, next_command, listen_once,    listen_once, complete, put_out, flush,
-    use_channel,  find_channel, forget_channel, command,     command,  urgent,  urgent,
-    bridge,       scribble,     publish,        consume,     expect,
+    next_work,    next_work,    next_work, listen_once, complete,     put_out,      flush,
+    post_receive, post_receive, post_send, post_send,   end_transfer, use_block,    turn_threads,
+    command,      command,      command,   urgent,      urgent,       data_message, data_message,
+    bridge,       scribble,     publish,   consume,     expect,
 };
 
 /* ---------------------------------------------------------------- an agent in this process */
@@ -233,7 +271,11 @@ static zcb_error open_agent(struct world *world)
         error = hand_over(world, world->commands, CHANNEL_COMMANDS);
     if (!error)
         error = hand_over(world, world->urgent, CHANNEL_URGENT);
-    return error ? error : zcb_agent_open("7.5.0", &world->agent, NULL);
+    if (!error)
+        error = zcb_agent_open("7.5.0", &runtime, &world->agent, NULL);
+    if (!error)
+        error = open_channel(&world->data);
+    return error ? error : hand_over(world, world->data, CHANNEL_BRIDGES);
 }
 
 static void begin(struct world *world)
@@ -242,10 +284,11 @@ static void begin(struct world *world)
     if (open_agent(world) || zcbi_plat_event_create(&world->gone))
         abort();
     zcbi_plat_event_set(world->gone);
-    zcb_agent_commands(world->agent)->peer = world->gone;
-    vandal_init(&world->command_vandal, zcb_agent_commands(world->agent));
+    world->agent->commands->peer = world->gone;
+    vandal_init(&world->command_vandal, world->agent->commands);
     vandal_init(&world->urgent_vandal, world->urgent);
-    world->urgent_vandal.sends = 0; /* the opener's stream */
+    vandal_init(&world->data_vandal, world->data);
+    world->urgent_vandal.sends = world->data_vandal.sends = 0; /* the opener's stream */
 }
 
 static void let_go(struct world *world)
@@ -253,6 +296,7 @@ static void let_go(struct world *world)
     zcb_agent_free(world->agent);
     zcb_channel_free(world->commands);
     zcb_channel_free(world->urgent);
+    zcb_channel_free(world->data);
     zcbi_plat_close(world->gone);
     zcbi_plat_close(world->link);
 }
@@ -263,7 +307,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin(&world);
     while (world.input.left > 0) {
         steps[input_pick(&world.input, sizeof(steps) / sizeof(*steps))](&world);
-        if (zcbi_channel_state(zcb_agent_commands(world.agent)) && input_bit(&world.input)) {
+        if (zcbi_channel_state(world.agent->commands) && input_bit(&world.input)) {
             let_go(&world); /* nothing goes on there any more */
             begin(&world);
         }

@@ -7,8 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/agent.h"
 #include "channel/block.h"
 #include "input.h"
+#include "runtime.h"
 #include "session/start.c" /* what the program does with the answer is static there */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -136,19 +138,21 @@ static void send_handshake(struct input *input, plat_handle link, const zcb_chan
 
 static void use_agent(struct input *input, zcb_agent *agent)
 {
-    uint32_t number;
-    require_documented(zcb_agent_find_channel(agent, "x", &number));
+    struct bridge_end *end;
+    zcb_error error = zcbi_bridge_end_find(agent, "x", &end);
+    require_documented(error);
+    if (!error)
+        zcbi_bridge_end_release(end);
     for (uint32_t i = 0; i < BRIDGES; i++) {
-        zcb_channel *channel;
         zcb_message message = {.kind = ZCB_KIND_BYTES};
-        zcb_error error = zcb_agent_channel(agent, CHANNEL_BRIDGES + i, &channel);
+        error = zcbi_bridge_end_get(agent, CHANNEL_BRIDGES + i, &end);
         require_documented(error);
         if (error)
             continue;
-        require_documented(zcb_send(channel, &message, NULL, &at_once));
+        require_documented(zcb_send(end->channel, &message, NULL, &at_once));
         if (input_bit(input))
-            zcb_agent_forget_channel(agent, CHANNEL_BRIDGES + i);
-        zcb_channel_free(channel);
+            zcbi_bridge_end_close(agent, CHANNEL_BRIDGES + i);
+        zcbi_bridge_end_release(end);
     }
 }
 
@@ -164,7 +168,7 @@ static void agent_meets_program(struct input *input, const zcb_channel *channel)
     setenv(ZCB_LINK_VARIABLE, number, 1);
     send_handshake(input, ours, channel);
     shutdown((int)ours, SHUT_WR); /* or the agent waits for what does not come */
-    zcb_error error = zcb_agent_open("7.5.0", &agent, &why);
+    zcb_error error = zcb_agent_open("7.5.0", &runtime, &agent, &why);
     require_documented(error);
     if (!error) {
         use_agent(input, agent);

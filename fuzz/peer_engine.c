@@ -6,23 +6,17 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "agent/agent.h"
 #include "channel/block.h"
 #include "peer.h"
+#include "runtime.h"
 
 #define CHANNELS 6u /* the session's own two, and bridges */
 #define TEXT_BYTES 4096
 #define PAYLOAD_BYTES (UINT64_C(1) << 20)
-#define BRIEFLY_MS 20
 /* How calm it is between two misdeeds, in steps: 64 and more, by the seed. Soon the session is over, or it has
  * time to get far. */
 #define CALM_STEPS(seed) (UINT64_C(64) << ((seed) % 12))
-
-/* Private: where internals are reached into. */
-struct zcb_agent {
-    plat_handle link, program;
-    uint32_t width;
-    zcb_channel *commands, *urgent;
-};
 
 struct engine {
     zcb_agent *agent;
@@ -33,17 +27,14 @@ struct engine {
 
 static unsigned char payload[PAYLOAD_BYTES];
 
-static zcb_wait briefly(void)
-{
-    return (zcb_wait){.deadline_ns = zcb_deadline_ns(BRIEFLY_MS)};
-}
-
 static zcb_channel *channel_of(struct engine *engine, uint32_t number)
 {
     pthread_mutex_lock(&engine->lock);
     zcb_channel *channel = NULL;
-    if (number < CHANNELS && !engine->channels[number])
-        (void)zcb_agent_channel(engine->agent, number, &engine->channels[number]);
+    struct bridge_end *end;
+    if (number < CHANNELS && !engine->channels[number] &&
+        zcbi_bridge_end_get(engine->agent, number, &end) == ZCB_OK)
+        engine->channels[number] = end->channel;
     if (number < CHANNELS)
         channel = engine->channels[number];
     pthread_mutex_unlock(&engine->lock);
@@ -52,57 +43,48 @@ static zcb_channel *channel_of(struct engine *engine, uint32_t number)
 
 /* ---------------------------------------------------------------- serving */
 
-static void take_message(zcb_channel *channel, struct input *input)
+static void transfer(struct engine *engine, const zcb_command *command, struct input *input)
 {
-    zcb_wait wait = briefly();
-    zcb_message message;
-    zcb_lease *lease = NULL;
-    zcb_wish wish = input_bit(input) ? ZCB_WISH_COPY : ZCB_WISH_LEASE;
-    if (zcb_receive_begin(channel, wish, &message, &wait))
-        return;
-    size_t bytes = message.bytes < PAYLOAD_BYTES ? (size_t)message.bytes : PAYLOAD_BYTES;
-    if (wish == ZCB_WISH_LEASE)
-        (void)zcb_receive_lease(channel, &lease, &wait);
+    static const char text[TEXT_BYTES];
+    if (input_pick(input, 8) == 0)
+        (void)zcb_agent_end_transfer(engine->agent, text,
+                                     (size_t)input_take(input, 2) % TEXT_BYTES);
+    else if (command->op == ZCB_OP_RECEIVE)
+        (void)zcb_agent_post_receive(engine->agent, NULL);
     else
-        (void)zcb_receive_read(channel, payload, bytes, NULL, &wait);
-    if (zcb_receive_end(channel))
-        zcb_receive_drop(channel);
-    zcb_lease_free(lease);
+        (void)zcb_agent_post_send(engine->agent, ZCB_KIND_BYTES, payload,
+                                  input_take(input, 3) % PAYLOAD_BYTES, NULL);
 }
 
-static void send_message(zcb_channel *channel, uint64_t id, struct input *input)
-{
-    zcb_wait wait = briefly();
-    zcb_message message = {
-        .kind = ZCB_KIND_BYTES, .id = id, .bytes = input_take(input, 3) % PAYLOAD_BYTES};
-    (void)zcb_send(channel, &message, payload, &wait);
-}
-
-static void serve(struct engine *engine, const zcb_command *command, struct input *input)
+static void serve(struct engine *engine, const zcb_work *work, struct input *input)
 {
     static const char text[TEXT_BYTES];
     const zcb_part part = {.kind = input_bit(input) ? ZCB_PART_OUT : ZCB_PART_ERR,
                            .data = text,
                            .bytes = (size_t)input_take(input, 2) % TEXT_BYTES};
     const zcb_completion completion = {.status = ZCB_STATUS_DONE, .success = true};
-    zcb_channel *channel = command->op == ZCB_OP_RUN ? NULL : channel_of(engine, command->channel);
-    if (channel && command->op == ZCB_OP_RECEIVE)
-        take_message(channel, input);
-    else if (channel)
-        send_message(channel, command->id, input);
+    const zcb_command *command = &work->command;
+    if (work->type == ZCB_WORK_ARRIVAL) {
+        free_arrival(&work->arrival);
+        (void)zcb_agent_end_transfer(engine->agent, NULL, 0);
+        return;
+    }
     if (input_bit(input))
         (void)zcb_agent_output(engine->agent, command->id, &part, 1);
-    (void)zcb_agent_complete(engine->agent, command->id, &completion, &part, 1, input_bit(input));
+    if (command->op == ZCB_OP_RUN)
+        (void)zcb_agent_complete(engine->agent, command->id, &completion, &part, 1,
+                                 input_bit(input));
+    else
+        transfer(engine, command, input);
 }
 
 static void *listen_to_program(void *arg)
 {
     struct engine *engine = arg;
-    zcb_urgent request;
     uint64_t id;
     zcb_error error;
     do
-        error = zcb_agent_listen(engine->agent, &request, &id, NULL);
+        error = zcb_agent_listen(engine->agent, &id, NULL);
     while (!error);
     if (error == ZCB_ERR_PEER_GONE)
         zcb_agent_end_process(0);
@@ -171,21 +153,21 @@ int play_engine(const char *role, uint64_t seed)
     struct engine engine = {.seed = seed, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct random random = {.state = ~seed};
     pthread_t listener, spoiler;
-    zcb_command command;
+    zcb_work work;
     zcb_error error;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when it has stopped itself */
-    if (zcb_agent_open("7.5.0", &engine.agent, NULL))
+    if (zcb_agent_open("7.5.0", &runtime, &engine.agent, NULL))
         return 2;
     engine.channels[CHANNEL_COMMANDS] = engine.agent->commands;
     engine.channels[CHANNEL_URGENT] = engine.agent->urgent;
     pthread_create(&listener, NULL, listen_to_program, &engine);
     if (strcmp(role, ROLE_HOSTILE_ENGINE) == 0)
         pthread_create(&spoiler, NULL, spoil, &engine);
-    while ((error = zcb_agent_next(engine.agent, &command, NULL)) == ZCB_OK ||
+    while ((error = zcb_agent_next(engine.agent, &work, NULL)) == ZCB_OK ||
            error == ZCB_ERR_ABORTED || error == ZCB_ERR_NO_MEMORY) {
         struct input input = random_input(&random);
         if (!error)
-            serve(&engine, &command, &input);
+            serve(&engine, &work, &input);
     }
     /* Its threads are still inside: the process ends with them. */
     _exit(0);

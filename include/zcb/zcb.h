@@ -492,23 +492,67 @@ ZCB_API zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id);
 
 /* ---------------------------------------------------------------- agent
  *
- * The engine's side, for the ZeroCopyBridge module. Two threads: one takes commands in order
- * (zcb_agent_next), one listens (zcb_agent_listen). Replies may be sent from any thread.
+ * The engine's side, for the ZeroCopyBridge module: the other half of sessions and bridges. The pipeline's thread
+ * takes its work in order (zcb_agent_next), another one listens (zcb_agent_listen). What a bridge's transfers need
+ * besides is done here: a posted receive waits for its message and a value for its reader without the pipeline, on
+ * threads of the bridge's own where the pipeline has something else to do.
+ *
+ *     zcb_agent_next -> command RUN      run it, zcb_agent_complete
+ *                       command RECEIVE  find out what its text names, zcb_agent_post_receive
+ *                       command SEND     evaluate its text, zcb_agent_post_send
+ *                       arrival          assign what has come for a posted receive, zcb_agent_end_transfer
+ *     A transfer that fails before it is posted or assigned: zcb_agent_end_transfer with the reason.
  */
 typedef struct zcb_agent zcb_agent;
 
+/* What only the engine's runtime can do. Called on any thread, also those of this library, and never under a lock. */
+typedef struct zcb_runtime {
+    void *arg; /* the first argument of each */
+    /* Memory for a message that is to become an array: where it begins in *data, and as the value an owner that
+     * stands for it. NULL: there is none, and why says so to the user, in a sentence. */
+    void *(*allocate)(void *arg, uint64_t bytes, void **data, zcb_detail *why);
+    /* An owner or target that is done with: a message that did not come after all, a value that has left, a
+     * receive that ended without one. */
+    void (*release)(void *arg, void *owner);
+    /* A frame is short of room: gives back what nobody uses any more. Returns when that is done, where `wait`. */
+    void (*reclaim)(void *arg, bool wait);
+} zcb_runtime;
+
 /* Finds the connection that zcb_session_start left to this process, makes it close-on-exec, removes its
- * name from the C environment, and says hello. version: the engine's ("7.6.9"). ZCB_ERR_NOT_FOUND when
- * this process was not started by zcb_session_start, _VERSION, _PROTOCOL, _SYSTEM. */
-ZCB_API zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why);
+ * name from the C environment, and says hello. version: the engine's ("7.6.9"). runtime is copied.
+ * ZCB_ERR_NOT_FOUND when this process was not started by zcb_session_start, _VERSION, _PROTOCOL, _SYSTEM. */
+ZCB_API zcb_error zcb_agent_open(const char *version, const zcb_runtime *runtime, zcb_agent **agent,
+                                 zcb_detail *why);
+/* Ends all transfers and the threads that were started for them. */
 ZCB_API void zcb_agent_free(zcb_agent *agent);
 /* Columns of formatted output. */
 ZCB_API uint32_t zcb_agent_width(const zcb_agent *agent);
-/* Waits for the next command; its parts are the agent's until the next call. One thread.
- * ZCB_ERR_CLOSED when the session is to end in good order, ZCB_ERR_PEER_GONE when the program has ended,
- * ZCB_ERR_CANCELLED by wait->cancel (another thread wants the pipeline thread's attention), ZCB_ERR_ABORTED when the
- * program gave a command up half-way: call again. */
-ZCB_API zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait *wait);
+
+/* A message that came for a posted receive. */
+typedef struct zcb_arrival {
+    uint64_t id;    /* of its command */
+    uint32_t flags; /* likewise: with ZCB_COMMAND_LEASE the variable is to hold no array */
+    uint32_t kind;  /* ZCB_KIND_BYTES or ZCB_KIND_CLIXML */
+    uint64_t bytes; /* its length */
+    void *target;   /* as it was given to zcb_agent_post_receive */
+    void *memory; /* an owner of zcb_runtime.allocate, whose memory has the message; or NULL and */
+    zcb_lease *lease; /* the message in place */
+} zcb_arrival;
+
+typedef enum zcb_work_type { ZCB_WORK_COMMAND = 1, ZCB_WORK_ARRIVAL = 2 } zcb_work_type;
+
+typedef struct zcb_work {
+    uint32_t type;       /* zcb_work_type: which of the two it is */
+    zcb_command command; /* its parts are the agent's until the next call */
+    zcb_arrival arrival; /* its target, memory and lease are the caller's */
+} zcb_work;
+
+/* Waits for the pipeline's next piece of work, and serves the bridge that it turned to last meanwhile. A message that
+ * was sent completely before a command was submitted is given before that command. A command that was stopped before
+ * its turn is not given, nor a transfer of a bridge that is not there. One thread. wait may have neither cancel nor
+ * watch. ZCB_ERR_CLOSED when the session is to end in good order, ZCB_ERR_PEER_GONE when the program has ended,
+ * ZCB_ERR_ABORTED when the program gave a command up half-way: call again; ZCB_ERR_PROTOCOL, and the errors of a wait. */
+ZCB_API zcb_error zcb_agent_next(zcb_agent *agent, zcb_work *work, const zcb_wait *wait);
 /* Sends parts of a command's reply on ahead of its completion. */
 ZCB_API zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts,
                                    size_t count);
@@ -522,34 +566,36 @@ typedef struct zcb_completion {
     int64_t execution_ns;
 } zcb_completion;
 
-/* Ends a command, with the last parts of its reply: once for each command, in any order. soon: the thread of
+/* Ends a command, with the last parts of its reply: once for each RUN command. soon: the thread of
  * zcb_agent_next may say true; a program that waits for this very command, or for any, learns of it at once, but one
- * that has only its future's callbacks need not be woken before the next zcb_agent_next waits or has a command, or
+ * that has only its future's callbacks need not be woken before the next zcb_agent_next waits or has work, or
  * zcb_agent_flush: by then it has mostly asked itself. */
 ZCB_API zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
                                      const zcb_part *parts, size_t count, bool soon);
 /* Wakes the program for what was completed with `soon`: for the thread of zcb_agent_next, before it waits elsewhere. */
 ZCB_API void zcb_agent_flush(zcb_agent *agent);
 
-typedef enum zcb_urgent {
-    ZCB_URGENT_STOP = 1,         /* stop command `id`, wherever it is; unknown ids are ignored */
-    ZCB_URGENT_CLOSE_CHANNEL = 2 /* the bridge `id` (its channel's number) was closed */
-} zcb_urgent;
+/* The three ways on for a transfer that zcb_agent_next gave last; none waits. ZCB_ERR_INVALID when it gave none of that
+ * sort. Otherwise the transfer is the agent's, which completes it, also where something is short.
+ *
+ * A RECEIVE waits for its message. target: what zcb_arrival gives back, or zcb_runtime.release. */
+ZCB_API zcb_error zcb_agent_post_receive(zcb_agent *agent, void *target);
+/* A SEND's value goes in its turn. data stays as it is until zcb_runtime.release has its owner; a block of the same
+ * bridge (zcb_agent_allocate) goes without a copy. kind: ZCB_KIND_BYTES or ZCB_KIND_CLIXML. */
+ZCB_API zcb_error zcb_agent_post_send(zcb_agent *agent, zcb_kind kind, const void *data,
+                                      uint64_t bytes, void *owner);
+/* It ends here: as failed, for this reason; NULL: an arrival was assigned. Why a value cannot be sent goes to its
+ * reader, too. */
+ZCB_API zcb_error zcb_agent_end_transfer(zcb_agent *agent, const char *reason, size_t bytes);
 
-/* Waits for the next urgent request (pings are answered here). One thread. Errors as zcb_agent_next:
+/* Waits until a command is to be stopped that zcb_agent_next gave: its id. All else that cannot wait for the
+ * pipeline is done here: stops of what is queued or posted, closed bridges, pings. One thread. Errors as zcb_agent_next:
  * after ZCB_ERR_PEER_GONE call zcb_agent_end_process. */
-ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id,
-                                   const zcb_wait *wait);
-/* The channel with this number, opened at first use. Each call gives a reference that zcb_channel_free
- * gives up. ZCB_ERR_NOT_FOUND when it is not or no longer there; _NO_HANDLES: the next call tries again;
- * _NO_MEMORY, _PROTOCOL: then it is closed for the program, too. */
-ZCB_API zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **channel);
-/* The number of the newest channel with this label. ZCB_ERR_NOT_FOUND, _PROTOCOL. */
-ZCB_API zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number);
-/* The channel on which commands come, for zcb_wait.watch. It is the agent's. */
-ZCB_API zcb_channel *zcb_agent_commands(zcb_agent *agent);
-/* Forgets the channel with this number: later zcb_agent_channel calls say ZCB_ERR_NOT_FOUND. */
-ZCB_API void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number);
+ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, uint64_t *id, const zcb_wait *wait);
+/* As zcb_block_allocate, on the newest open bridge with this label. ZCB_ERR_NOT_FOUND: there is none. why (may be NULL)
+ * says more. Any thread. */
+ZCB_API zcb_error zcb_agent_allocate(zcb_agent *agent, const char *label, uint64_t bytes,
+                                     zcb_block **block, zcb_detail *why, const zcb_wait *wait);
 /* What was written to the process's own standard output (1) or standard error (2) and not read yet: up to
  * `capacity` bytes; *bytes is 0 when there is nothing. Never waits. One thread at a time. */
 ZCB_API zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t capacity,

@@ -1,149 +1,11 @@
-/* The engine's side of a session. */
+/* The engine's side of a session: its connection and its process. */
+#include "agent.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel/channel.h"
-#include "platform/error.h"
-#include "protocol/link.h"
-#include "protocol/message.h"
-#include "protocol/urgent.h"
-
 #define WELCOME_WAIT_MS 10000
-#define MOST_REPLY_PARTS (ZCB_STREAMS + 1) /* of a completion, with itself */
-
-/* A bridge's channel as the engine knows it. */
-struct joined {
-    struct joined *next;
-    uint32_t number;
-    char label[ZCB_MAX_LABEL_BYTES + 1];
-    zcb_error error; /* joining failed; kept to be said when it is asked for */
-    zcb_channel *channel;
-};
-
-struct console {
-    uint64_t offset; /* read so far */
-};
-
-struct zcb_agent {
-    plat_handle link;
-    plat_handle program; /* the other process */
-    uint32_t width;
-    zcb_channel *commands;
-    zcb_channel *urgent;
-    bool unrung;              /* a completion was sent that no standby was woken for */
-    _Atomic uint64_t starved; /* the command that some text of was lost, or 0 */
-    unsigned char *text;      /* the parts of the current command */
-    size_t text_capacity;
-    zcb_part part;
-    struct console console[2];
-    plat_mutex lock; /* of the joined channels */
-    struct joined *joined;
-};
-
-/* ---------------------------------------------------------------- channels of bridges */
-
-/* Under the lock: enters what has come by the link. What the program has closed meanwhile is not kept: where there
- * were no descriptors for it at the time, it was told to be forgotten before it came. */
-static zcb_error accept_channels(zcb_agent *agent)
-{
-    for (;;) {
-        struct link_message message;
-        zcb_error error = zcbi_link_receive(agent->link, &message, NULL);
-        if (error)
-            return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error;
-        struct joined *joined = calloc(1, sizeof(*joined));
-        if (!joined) {
-            zcbi_link_refuse(&message);
-            return ZCB_ERR_NO_MEMORY;
-        }
-        joined->number = message.record.number;
-        memcpy(joined->label, message.record.label, sizeof(joined->label));
-        joined->error = zcbi_link_join(&message, agent->program, &joined->channel);
-        if (joined->channel && zcbi_rx_is_ending(joined->channel)) {
-            zcb_channel_free(joined->channel);
-            free(joined);
-            continue;
-        }
-        joined->next = agent->joined;
-        agent->joined = joined;
-    }
-}
-
-static struct joined **find_joined(zcb_agent *agent, uint32_t number)
-{
-    struct joined **link = &agent->joined;
-    while (*link && (*link)->number != number)
-        link = &(*link)->next;
-    return link;
-}
-
-zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **channel)
-{
-    if (!agent || !channel)
-        return ZCB_ERR_INVALID;
-    zcb_error error = ZCB_OK;
-    zcbi_plat_mutex_lock(&agent->lock);
-    const struct joined *joined = *find_joined(agent, number);
-    if (!joined) {
-        error = accept_channels(agent);
-        joined = *find_joined(agent, number);
-    }
-    if (joined) {
-        error = joined->error;
-        if (!error) {
-            zcbi_channel_add_user(joined->channel);
-            *channel = joined->channel;
-        }
-    } else if (!error) {
-        error = ZCB_ERR_NOT_FOUND;
-    }
-    zcbi_plat_mutex_unlock(&agent->lock);
-    return error;
-}
-
-/* The program's closing shows in the channel before the engine hears of it. */
-static bool is_open_with(const struct joined *joined, const char *label)
-{
-    return *label && strcmp(joined->label, label) == 0 &&
-           !(joined->channel && zcbi_rx_is_ending(joined->channel));
-}
-
-zcb_error zcb_agent_find_channel(zcb_agent *agent, const char *label, uint32_t *number)
-{
-    if (!agent || !label || !number)
-        return ZCB_ERR_INVALID;
-    zcbi_plat_mutex_lock(&agent->lock);
-    zcb_error error = accept_channels(agent);
-    const struct joined *joined = agent->joined;
-    while (joined && !is_open_with(joined, label))
-        joined = joined->next;
-    if (joined)
-        *number = joined->number;
-    else if (!error)
-        error = ZCB_ERR_NOT_FOUND;
-    zcbi_plat_mutex_unlock(&agent->lock);
-    return joined ? ZCB_OK : error;
-}
-
-zcb_channel *zcb_agent_commands(zcb_agent *agent)
-{
-    return agent->commands;
-}
-
-void zcb_agent_forget_channel(zcb_agent *agent, uint32_t number)
-{
-    zcbi_plat_mutex_lock(&agent->lock);
-    (void)accept_channels(agent);
-    struct joined **link = find_joined(agent, number);
-    struct joined *joined = *link;
-    if (joined) {
-        *link = joined->next;
-        zcb_channel_free(joined->channel);
-        free(joined);
-    }
-    zcbi_plat_mutex_unlock(&agent->lock);
-}
 
 /* ---------------------------------------------------------------- open */
 
@@ -208,17 +70,13 @@ static zcb_error connect_program(zcb_agent *agent, const char *version, const ch
     *step = "the program's welcome";
     if (!error)
         error = take_welcome(agent);
+    *step = "a cancel handle";
+    if (!error)
+        error = zcb_cancel_create(&agent->wake);
     *step = "the hello";
     if (!error)
         error = say_hello(agent, version);
     return error;
-}
-
-void zcb_agent_flush(zcb_agent *agent)
-{
-    if (agent->unrung)
-        zcbi_tx_flush(agent->commands);
-    agent->unrung = false;
 }
 
 static void flush_before_sleep(void *agent)
@@ -226,18 +84,29 @@ static void flush_before_sleep(void *agent)
     zcb_agent_flush(agent);
 }
 
-zcb_error zcb_agent_open(const char *version, zcb_agent **agent, zcb_detail *why)
+static zcb_agent *create(const zcb_runtime *runtime)
 {
-    if (!version || !agent)
-        return ZCB_ERR_INVALID;
     zcb_agent *made = calloc(1, sizeof(*made));
+    if (!made)
+        return NULL;
+    made->link = made->program = PLAT_NO_HANDLE;
+    made->runtime = *runtime;
+    zcbi_plat_mutex_init(&made->lock);
+    return made;
+}
+
+zcb_error zcb_agent_open(const char *version, const zcb_runtime *runtime, zcb_agent **agent,
+                         zcb_detail *why)
+{
+    if (!version || !agent || !runtime || !runtime->allocate || !runtime->release ||
+        !runtime->reclaim)
+        return ZCB_ERR_INVALID;
+    zcb_agent *made = create(runtime);
     if (!made) {
         zcbi_error_detail(why, "%s", zcb_error_text(ZCB_ERR_NO_MEMORY));
         return ZCB_ERR_NO_MEMORY;
     }
-    made->link = made->program = PLAT_NO_HANDLE;
-    zcbi_plat_mutex_init(&made->lock);
-    const char *step;
+    const char *step = "";
     zcb_error error = connect_program(made, version, &step);
     if (error) {
         if (why)
@@ -254,219 +123,23 @@ void zcb_agent_free(zcb_agent *agent)
 {
     if (!agent)
         return;
-    while (agent->joined) {
-        struct joined *joined = agent->joined;
-        agent->joined = joined->next;
-        zcb_channel_free(joined->channel);
-        free(joined);
-    }
+    zcb_channel_close(agent->commands); /* what is completed from here on waits for nobody */
+    zcb_channel_close(agent->urgent);
+    zcbi_bridge_ends_close(agent);
+    zcbi_transfer_threads_join(agent, true);
+    zcbi_work_destroy(agent);
     zcb_channel_free(agent->commands);
     zcb_channel_free(agent->urgent);
     zcbi_plat_close(agent->link);
     zcbi_plat_close(agent->program);
+    zcb_cancel_free(agent->wake);
     zcbi_plat_mutex_destroy(&agent->lock);
-    free(agent->text);
     free(agent);
 }
 
 uint32_t zcb_agent_width(const zcb_agent *agent)
 {
     return agent->width;
-}
-
-/* ---------------------------------------------------------------- commands */
-
-static zcb_error reserve_text(zcb_agent *agent, size_t bytes)
-{
-    if (bytes <= agent->text_capacity)
-        return ZCB_OK;
-    unsigned char *text = realloc(agent->text, bytes);
-    if (!text)
-        return ZCB_ERR_NO_MEMORY;
-    agent->text = text;
-    agent->text_capacity = bytes;
-    return ZCB_OK;
-}
-
-/* A command has one part, so far. */
-static bool take_parts(zcb_agent *agent, size_t bytes)
-{
-    size_t count = 0, at = 0;
-    if (zcbi_parts_count(agent->text, bytes, &count) || count != 1)
-        return false;
-    agent->part = zcbi_parts_take(agent->text, &at);
-    return agent->part.kind == ZCB_PART_TEXT;
-}
-
-static zcb_error read_command(zcb_agent *agent, const zcb_message *message, zcb_command *command)
-{
-    struct command_wire head;
-    if (message->kind != ZCB_KIND_CONTROL || message->bytes < sizeof(head) ||
-        message->bytes > SIZE_MAX / 2)
-        return zcbi_channel_fail(agent->commands);
-    size_t bytes = (size_t)message->bytes - sizeof(head);
-    zcb_error error = reserve_text(agent, bytes);
-    if (!error)
-        error = zcb_receive_read(agent->commands, &head, sizeof(head), NULL, NULL);
-    if (!error)
-        error = zcb_receive_read(agent->commands, agent->text, bytes, NULL, NULL);
-    if (!error && !take_parts(agent, bytes))
-        error = zcbi_channel_fail(agent->commands);
-    if (error)
-        return error;
-    *command = (zcb_command){.id = message->id,
-                             .op = head.op,
-                             .flags = head.flags,
-                             .channel = head.channel,
-                             .depth = head.depth,
-                             .parts = &agent->part,
-                             .part_count = 1};
-    return zcb_receive_end(agent->commands);
-}
-
-zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait *wait)
-{
-    if (!agent || !command)
-        return ZCB_ERR_INVALID;
-    if (zcbi_rx_is_ending(agent->commands)) /* what is still queued does not run */
-        return ZCB_ERR_CLOSED;
-    zcb_message message;
-    zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
-    if (!error) {
-        zcb_agent_flush(agent);
-        error = read_command(agent, &message, command);
-        if (error)
-            zcb_receive_drop(agent->commands);
-    }
-    return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
-}
-
-/* ---------------------------------------------------------------- replies */
-
-static zcb_error write_parts(zcb_agent *agent, struct parts_writer *writer)
-{
-    struct span piece;
-    zcb_error error = ZCB_OK;
-    while (!error && zcbi_parts_next(writer, &piece)) {
-        size_t written = 0;
-        error = zcbi_tx_write(agent->commands, piece.data, piece.bytes, &written, NULL);
-    }
-    return error;
-}
-
-/* One message of parts. */
-static zcb_error send_parts(zcb_agent *agent, uint64_t id, uint32_t reply,
-                            struct parts_writer *writer, bool soon)
-{
-    zcb_message message = {
-        .kind = ZCB_KIND_CONTROL, .flags = reply, .id = id, .bytes = zcbi_parts_bytes(writer)};
-    zcb_error error = zcbi_tx_lock(agent->commands, NULL);
-    if (error)
-        return error;
-    error = zcbi_tx_begin(agent->commands, &message, soon ? SEND_LAZY : 0, NULL);
-    if (!error)
-        error = write_parts(agent, writer);
-    if (error)
-        zcbi_tx_abort(agent->commands);
-    zcbi_tx_unlock(agent->commands);
-    return error;
-}
-
-static bool are_streams(const zcb_part *parts, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (parts[i].kind < ZCB_PART_OUT || parts[i].kind >= ZCB_PART_OUT + ZCB_STREAMS ||
-            parts[i].flags != 0 || (parts[i].bytes > 0 && !parts[i].data))
-            return false;
-    return true;
-}
-
-zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts, size_t count)
-{
-    if (!agent || count == 0 || !parts || !are_streams(parts, count))
-        return ZCB_ERR_INVALID;
-    struct parts_writer writer = {.parts = parts, .count = count};
-    zcb_error error = send_parts(agent, id, 0, &writer, false);
-    if (error)
-        atomic_store(&agent->starved, id);
-    return error;
-}
-
-/* The completion goes behind the parts. */
-static zcb_error send_completion(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
-                                 const zcb_part *parts, size_t count, bool soon)
-{
-    struct completion_wire wire = {.status = completion->status,
-                                   .success = completion->success,
-                                   .refused = completion->refused,
-                                   .exit_code = completion->exit_code,
-                                   .execution_ns = completion->execution_ns};
-    zcb_part all[MOST_REPLY_PARTS];
-    if (count > 0)
-        memcpy(all, parts, count * sizeof(*parts));
-    all[count] = (zcb_part){.kind = PART_COMPLETION, .data = &wire, .bytes = sizeof(wire)};
-    struct parts_writer writer = {.parts = all, .count = count + 1};
-    return send_parts(agent, id, REPLY_COMPLETES, &writer, soon);
-}
-
-/* Rather a completion without its texts, and rather no session, than a program that waits for ever. */
-static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id,
-                                        const zcb_completion *completion, bool soon)
-{
-    static const char lost[] = "the engine has no memory for what the command wrote";
-    const zcb_part part = {.kind = ZCB_PART_ERR, .data = lost, .bytes = sizeof(lost) - 1};
-    zcb_completion failed = *completion;
-    failed.success = false;
-    zcb_error error = send_completion(agent, id, &failed, &part, 1, soon);
-    if (zcbi_error_is_shortage(error))
-        zcb_channel_close(agent->commands);
-    return error;
-}
-
-zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
-                             const zcb_part *parts, size_t count, bool soon)
-{
-    if (!agent || !completion || count >= MOST_REPLY_PARTS || (count > 0 && !parts) ||
-        !are_streams(parts, count))
-        return ZCB_ERR_INVALID;
-    if (soon)
-        agent->unrung = true;
-    zcb_error error = ZCB_ERR_NO_MEMORY;
-    if (atomic_load(&agent->starved) != id)
-        error = send_completion(agent, id, completion, parts, count, soon);
-    return zcbi_error_is_shortage(error) ? complete_without_texts(agent, id, completion, soon)
-                                         : error;
-}
-
-/* ---------------------------------------------------------------- urgent requests */
-
-zcb_error zcb_agent_listen(zcb_agent *agent, zcb_urgent *request, uint64_t *id,
-                           const zcb_wait *wait)
-{
-    if (!agent || !request || !id)
-        return ZCB_ERR_INVALID;
-    for (;;) {
-        zcb_message message;
-        zcb_error error = zcb_receive_begin(agent->urgent, ZCB_WISH_COPY, &message, wait);
-        if (error)
-            return error == ZCB_ERR_PEER_CLOSED ? ZCB_ERR_CLOSED : error;
-        zcb_receive_drop(agent->urgent);
-        if (message.flags == URGENT_PING) {
-            message =
-                (zcb_message){.kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .id = message.id};
-            error = zcb_send(agent->urgent, &message, NULL, wait);
-            if (error)
-                return error;
-        } else if (message.flags == URGENT_ACCEPT) {
-            zcbi_plat_mutex_lock(&agent->lock);
-            (void)accept_channels(agent);
-            zcbi_plat_mutex_unlock(&agent->lock);
-        } else if (message.flags == ZCB_URGENT_STOP || message.flags == ZCB_URGENT_CLOSE_CHANNEL) {
-            *request = (zcb_urgent)message.flags;
-            *id = message.id;
-            return ZCB_OK;
-        }
-    }
 }
 
 /* ---------------------------------------------------------------- the process */

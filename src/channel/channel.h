@@ -58,6 +58,8 @@ void zcbi_tx_abort(zcb_channel *channel);
 /* One whole message from parts; withdrawn on every error. */
 zcb_error zcbi_tx_send(zcb_channel *channel, const zcb_message *message, uint32_t flags,
                        const struct span *parts, unsigned count, const zcb_wait *wait);
+/* These bytes are a block of the user's, which zcb_send would send without a copy. Any thread. */
+bool zcbi_tx_has_block(zcb_channel *channel, const void *data, size_t bytes);
 /* Wakes the consumer for what it has not taken yet. Any thread. */
 void zcbi_tx_flush(zcb_channel *channel);
 /* Ready when zcbi_tx_begin or _write may get further. */

@@ -287,6 +287,12 @@ void zcbi_tx_unlock(zcb_channel *channel)
     zcbi_turn_give(&channel->tx.turn);
 }
 
+bool zcbi_tx_has_block(zcb_channel *channel, const void *data, size_t bytes)
+{
+    struct span payload = {data, bytes};
+    return zcbi_block_find(&channel->tx, &payload) != NULL;
+}
+
 /* The other process has ended; asked once a message, since a frame with room needs no wait that would
  * notice. */
 static bool peer_ended(const zcb_channel *channel)

@@ -57,6 +57,19 @@ void zcbi_plat_mutex_destroy(plat_mutex *mutex);
 void zcbi_plat_mutex_lock(plat_mutex *mutex);
 void zcbi_plat_mutex_unlock(plat_mutex *mutex);
 
+/* ---- threads ---- */
+
+#if defined(_WIN32)
+typedef plat_handle plat_thread;
+#else
+typedef pthread_t plat_thread;
+#endif
+/* Starts a thread that runs work(arg), with the caller's signal mask. Whoever starts it joins it, once, before what it
+ * uses goes. ZCB_ERR_NO_MEMORY, ZCB_ERR_SYSTEM (too many of them). */
+zcb_error zcbi_plat_thread_start(plat_thread *thread, void (*work)(void *), void *arg);
+/* Waits until it has returned from `work`; not on itself. */
+void zcbi_plat_thread_join(plat_thread thread);
+
 /* ---- shared memory: anonymous, of fixed size, reserved at first, committed piece by piece ---- */
 
 typedef struct plat_memory {

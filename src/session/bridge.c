@@ -220,7 +220,7 @@ static void send_close_notices(zcb_session *session)
 {
     struct close_notice *notice;
     while ((notice = session->close_notices) &&
-           !zcbi_urgent_send(session, ZCB_URGENT_CLOSE_CHANNEL, notice->number)) {
+           !zcbi_urgent_send(session, URGENT_CLOSE_CHANNEL, notice->number)) {
         session->close_notices = notice->next;
         free(notice);
     }

@@ -17,7 +17,7 @@ zcb_error zcbi_urgent_send(zcb_session *session, uint32_t what, uint64_t id)
 
 zcb_error zcbi_urgent_stop(zcb_session *session, uint64_t id)
 {
-    zcb_error error = zcbi_urgent_send(session, ZCB_URGENT_STOP, id);
+    zcb_error error = zcbi_urgent_send(session, URGENT_STOP, id);
     return zcb_error_is_final(error) ? ZCB_OK : error;
 }
 

@@ -7,19 +7,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/link.h"
-#include "protocol/message.h"
-#include "protocol/urgent.h"
+#include "agent/agent.h"
+#include "channel/block.h"
 #include "support.h"
+#include "wire.h"
 
 #define TEXT_BYTES (100 * KIB)
 #define LABEL "bridge"
+#define LONG_BYTES (600 * KIB) /* beyond the frame */
 
 struct both {
     plat_handle link; /* the program's end */
     zcb_channel *commands, *urgent;
     zcb_agent *agent;
 };
+
+/* ---------------------------------------------------------------- the runtime's part: an owner is the memory itself */
+
+static void *allocate(void *arg, uint64_t bytes, void **data, zcb_detail *why)
+{
+    (void)arg;
+    (void)why;
+    return *data = malloc((size_t)bytes + 1);
+}
+
+static void release(void *arg, void *owner)
+{
+    (void)arg;
+    free(owner);
+}
+
+static void reclaim(void *arg, bool wait)
+{
+    (void)arg;
+    (void)wait;
+}
+
+static const zcb_runtime runtime = {NULL, allocate, release, reclaim};
 
 /* ---------------------------------------------------------------- the program's part */
 
@@ -62,7 +86,18 @@ static bool ask_urgently(struct both *both, uint32_t what, uint64_t id)
     return !CALL(zcb_send, both->urgent, &message, NULL, &wait);
 }
 
+static bool command(struct both *both, uint64_t id, const struct command_wire *head)
+{
+    zcb_wait wait = in_time();
+    unsigned char payload[64];
+    zcb_message message = {
+        .kind = ZCB_KIND_CONTROL, .id = id, .bytes = write_command(payload, *head, "$x", 2)};
+    return !CALL(zcb_send, both->commands, &message, payload, &wait);
+}
+
 /* ---------------------------------------------------------------- the steps */
+
+static unsigned char memory[LONG_BYTES];
 
 static void a_command_is_served(struct both *both)
 {
@@ -74,13 +109,13 @@ static void a_command_is_served(struct both *both)
     } sent = {.head = {.op = ZCB_OP_RUN}, .part = {.kind = ZCB_PART_TEXT, .bytes = TEXT_BYTES}};
     zcb_wait wait = in_time();
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = sizeof(sent)};
-    zcb_command command;
+    zcb_work work;
     fill(sent.text, sizeof(sent.text), 1);
     if (CALL(zcb_send, both->commands, &message, &sent, &wait) ||
-        CALL(zcb_agent_next, both->agent, &command, &wait))
+        CALL(zcb_agent_next, both->agent, &work, &wait))
         return;
-    always(command.id == 1 && command.parts->bytes == TEXT_BYTES &&
-               is_filled(command.parts->data, TEXT_BYTES, 1),
+    always(work.command.id == 1 && work.command.parts->bytes == TEXT_BYTES &&
+               is_filled(work.command.parts->data, TEXT_BYTES, 1),
            "a command's text");
     zcb_part out = {.kind = ZCB_PART_OUT, .data = sent.text, .bytes = sizeof(sent.text)};
     zcb_completion completion = {.status = ZCB_STATUS_DONE, .success = true};
@@ -91,28 +126,148 @@ static void a_command_is_served(struct both *both)
 static void the_listener_hears(struct both *both)
 {
     zcb_wait wait = in_time();
-    zcb_urgent request;
     uint64_t id = 0;
-    if (!ask_urgently(both, URGENT_PING, 5) || !ask_urgently(both, ZCB_URGENT_STOP, 7))
+    struct command_wire wire = {.op = ZCB_OP_RUN};
+    zcb_work work;
+    if (!command(both, 7, &wire) || CALL(zcb_agent_next, both->agent, &work, &wait))
         return;
-    if (CALL(zcb_agent_listen, both->agent, &request, &id, &wait))
+    if (!ask_urgently(both, URGENT_PING, 5) || !ask_urgently(both, URGENT_STOP, 7))
         return;
-    always(request == ZCB_URGENT_STOP && id == 7, "an urgent request");
+    if (CALL(zcb_agent_listen, both->agent, &id, &wait))
+        return;
+    always(id == 7, "a stop");
 }
 
 static void a_bridge_is_joined(struct both *both)
 {
-    zcb_channel *ours = NULL;
-    zcb_channel *theirs = NULL;
-    uint32_t number = 0;
-    if (right(hand_over(both->link, CHANNEL_BRIDGES, &ours), "a bridge is handed over")) {
-        if (!CALL(zcb_agent_channel, both->agent, CHANNEL_BRIDGES, &theirs) &&
-            !CALL(zcb_agent_find_channel, both->agent, LABEL, &number))
-            always(number == CHANNEL_BRIDGES, "a bridge is found by its label");
-        zcb_agent_forget_channel(both->agent, CHANNEL_BRIDGES);
+    zcb_channel *data = NULL;
+    zcb_block *block = NULL;
+    zcb_wait wait = in_time();
+    if (right(hand_over(both->link, CHANNEL_BRIDGES, &data), "a bridge is handed over") &&
+        !CALL(zcb_agent_allocate, both->agent, LABEL, 5000, &block, NULL, &wait))
+        memset(zcb_block_data(block), 1, 5000);
+    zcb_block_free(block);
+    zcb_channel_free(data);
+}
+
+/* How a transfer ended: true when that was told, by the end of the session at the latest. */
+static bool hear_end(struct both *both, uint64_t id, bool *success)
+{
+    zcb_wait wait = in_time();
+    struct reply_wire reply = {0};
+    zcb_message message;
+    zcb_error error = ZCB_OK;
+    bool ended = false;
+    suspend_faults();
+    while (!ended && !error) {
+        error = zcb_receive_begin(both->commands, ZCB_WISH_COPY, &message, &wait);
+        if (error)
+            break;
+        ended = message.id == id && message.flags == REPLY_COMPLETION &&
+                zcb_receive_read(both->commands, &reply, sizeof(reply), NULL, &wait) == ZCB_OK;
+        zcb_receive_drop(both->commands);
     }
-    zcb_channel_free(theirs);
-    zcb_channel_free(ours);
+    resume_faults();
+    *success = reply.success != 0;
+    return ended || error == ZCB_ERR_PEER_CLOSED;
+}
+
+/* What a call was refused the next one is not. */
+static bool next_work(struct both *both, zcb_work *work)
+{
+    zcb_wait wait = in_time();
+    return !CALL(zcb_agent_next, both->agent, work, &wait) ||
+           !CALL(zcb_agent_next, both->agent, work, &wait);
+}
+
+/* Gives a transfer and a command behind it, so that there is work in any case, and takes the transfer. */
+static bool take_transfer(struct both *both, uint64_t id, uint32_t op, uint32_t bridge)
+{
+    struct command_wire transfer = {.op = op, .channel = bridge};
+    struct command_wire run = {.op = ZCB_OP_RUN};
+    zcb_work work;
+    return command(both, id, &transfer) && command(both, id + 1, &run) && next_work(both, &work) &&
+           work.command.id == id;
+}
+
+/* Then the pipeline has turned to the command, and what it left goes on without it. */
+static bool take_command(struct both *both, uint64_t id)
+{
+    zcb_work work;
+    return next_work(both, &work) && work.command.id == id;
+}
+
+static bool take_arrival(struct both *both)
+{
+    zcb_work work = {0};
+    if (!next_work(both, &work) || work.type != ZCB_WORK_ARRIVAL)
+        return false;
+    free(work.arrival.target);
+    free(work.arrival.memory);
+    return zcb_agent_end_transfer(both->agent, NULL, 0) == ZCB_OK;
+}
+
+static void receive_on(struct both *both, zcb_channel *data, uint32_t bridge)
+{
+    zcb_wait wait = in_time();
+    bool success = false;
+    void *target = malloc(1);
+    if (!take_transfer(both, 20, ZCB_OP_RECEIVE, bridge) ||
+        zcb_agent_post_receive(both->agent, target)) {
+        free(target);
+        return;
+    }
+    zcb_message message = {.kind = ZCB_KIND_BYTES, .id = 20, .bytes = 1000};
+    if (take_command(both, 21) && !CALL(zcb_send, data, &message, memory, &wait)) {
+        struct command_wire run = {.op = ZCB_OP_RUN};
+        if (command(both, 22, &run))
+            right(take_arrival(both) && take_command(both, 22), "a message arrives");
+        always(hear_end(both, 20, &success), "the end of a receive is told");
+        right(success, "a receive succeeds");
+    }
+}
+
+/* The value is read only after the next command has come. */
+static void send_on(struct both *both, zcb_channel *data, uint32_t bridge)
+{
+    zcb_wait wait = in_time();
+    zcb_message message;
+    bool success = false;
+    if (!take_transfer(both, 30, ZCB_OP_SEND, bridge))
+        return;
+    unsigned char *value = calloc(1, LONG_BYTES);
+    if (zcb_agent_post_send(both->agent, ZCB_KIND_BYTES, value, LONG_BYTES, value)) {
+        free(value);
+        return;
+    }
+    if (take_command(both, 31) && !CALL(zcb_receive_begin, data, ZCB_WISH_COPY, &message, &wait)) {
+        right(message.kind == ZCB_KIND_BYTES, "a value comes");
+        if (message.kind == ZCB_KIND_BYTES)
+            (void)CALL(zcb_receive_read, data, memory, LONG_BYTES, NULL, &wait);
+        zcb_receive_drop(data);
+        always(hear_end(both, 30, &success), "the end of a send is told");
+        right(success, "a send succeeds");
+    }
+}
+
+/* Each on a bridge of its own, which may end by what fails. */
+static void on_a_bridge(struct both *both, uint32_t bridge,
+                        void (*transfer)(struct both *both, zcb_channel *data, uint32_t bridge))
+{
+    zcb_channel *data = NULL;
+    if (right(hand_over(both->link, bridge, &data), "a bridge is handed over"))
+        transfer(both, data, bridge);
+    zcb_channel_free(data);
+}
+
+static void a_message_is_taken_by_the_bridges_thread(struct both *both)
+{
+    on_a_bridge(both, CHANNEL_BRIDGES + 1, receive_on);
+}
+
+static void a_value_is_sent_by_the_bridges_thread(struct both *both)
+{
+    on_a_bridge(both, CHANNEL_BRIDGES + 2, send_on);
 }
 
 /* ---------------------------------------------------------------- the scenario */
@@ -131,7 +286,7 @@ static void open_agent(struct both *both, plat_handle inherited)
     zcb_detail why = {""};
     snprintf(number, sizeof(number), "%d", (int)inherited);
     setenv(ZCB_LINK_VARIABLE, number, 1);
-    if (CALL(zcb_agent_open, "7.5.0", &both->agent, &why))
+    if (CALL(zcb_agent_open, "7.5.0", &runtime, &both->agent, &why))
         always(why.text[0] != 0, "why no connection was opened");
     else
         always(getenv(ZCB_LINK_VARIABLE) == NULL, "the connection's name is gone");
@@ -139,8 +294,9 @@ static void open_agent(struct both *both, plat_handle inherited)
 
 static void serve(struct both *both)
 {
-    static void (*const steps[])(struct both *) = {a_command_is_served, the_listener_hears,
-                                                   a_bridge_is_joined};
+    static void (*const steps[])(struct both *) = {
+        a_command_is_served, the_listener_hears, a_bridge_is_joined,
+        a_message_is_taken_by_the_bridges_thread, a_value_is_sent_by_the_bridges_thread};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         next_step();
         steps[i](both);

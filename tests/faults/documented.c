@@ -43,8 +43,7 @@ static const struct {
     {"zcb_agent_output", SHORTAGE},
     {"zcb_agent_complete", SHORTAGE},
     {"zcb_agent_listen", WAIT},
-    {"zcb_agent_channel", SHORTAGE | E(NOT_FOUND)},
-    {"zcb_agent_find_channel", SHORTAGE | E(NOT_FOUND)},
+    {"zcb_agent_allocate", CHANNEL | E(TOO_LARGE) | E(NOT_FOUND)},
     {"zcb_bridge_withdraw", SHORTAGE | E(NOT_FOUND) | E(TOO_LATE)},
 };
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -291,6 +292,14 @@ WRAP(long, syscall, long number, ...)
     else if (number == SYS_close_range)
         fails = FAILS_WITH(ENOSYS, ENOMEM);
     return fails ? -1 : syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* ---- threads ---- */
+
+WRAP(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes,
+     void *(*work)(void *), void *arg)
+{
+    return FAILS_WITH(EAGAIN) ? errno : pthread_create(thread, attributes, work, arg);
 }
 
 /* ---- paths ---- */

@@ -5,23 +5,24 @@
 static void commands_come_in_order_with_their_texts(void **state)
 {
     struct program *program = *state;
-    const struct command_wire head = {ZCB_OP_SEND, ZCB_COMMAND_TAKE_QUEUED, 7, 3};
-    zcb_command command;
+    const struct command_wire head = {ZCB_OP_RUN, ZCB_COMMAND_LOCAL_SCOPE, 7, 3};
+    zcb_work work;
     send_text_command(program, 42, head, "hello");
     send_text_command(program, 43, head, "");
-    assert_ok(zcb_agent_next(program->agent, &command, NULL));
-    assert_int_equal(command.id, 42);
-    assert_int_equal(command.op, ZCB_OP_SEND);
-    assert_int_equal(command.flags, ZCB_COMMAND_TAKE_QUEUED);
-    assert_int_equal(command.channel, 7);
-    assert_int_equal(command.depth, 3);
-    assert_int_equal(command.parts->bytes, 5);
-    assert_memory_equal(command.parts->data, "hello", 6);
-    assert_ok(zcb_agent_next(program->agent, &command, NULL));
-    assert_int_equal(command.id, 43);
-    assert_int_equal(command.parts->bytes, 0);
+    assert_ok(zcb_agent_next(program->agent, &work, NULL));
+    assert_int_equal(work.command.id, 42);
+    assert_int_equal(work.type, ZCB_WORK_COMMAND);
+    assert_int_equal(work.command.op, ZCB_OP_RUN);
+    assert_int_equal(work.command.flags, ZCB_COMMAND_LOCAL_SCOPE);
+    assert_int_equal(work.command.channel, 7);
+    assert_int_equal(work.command.depth, 3);
+    assert_int_equal(work.command.parts->bytes, 5);
+    assert_memory_equal(work.command.parts->data, "hello", 6);
+    assert_ok(zcb_agent_next(program->agent, &work, NULL));
+    assert_int_equal(work.command.id, 43);
+    assert_int_equal(work.command.parts->bytes, 0);
     zcb_wait at_once = {0};
-    assert_int_equal(zcb_agent_next(program->agent, &command, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_agent_next(program->agent, &work, &at_once), ZCB_ERR_TIMEOUT);
 }
 
 static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **state)
@@ -30,16 +31,16 @@ static void a_command_that_was_given_up_is_said_to_be_and_passed_over(void **sta
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = MIB};
     char *half = calloc(1, MIB);
     size_t written = 0;
-    zcb_command command;
+    zcb_work work;
     atomic_store(&program->commands->tx.control->wish, ZCB_WISH_COPY); /* it shows as it comes */
     assert_ok(zcbi_tx_begin(program->commands, &message, 0, NULL));
     assert_ok(zcbi_tx_write(program->commands, half, MIB / 2, &written, NULL));
     zcbi_tx_abort(program->commands);
     send_text_command(program, 2, (struct command_wire){.op = ZCB_OP_RUN}, "x");
     zcb_wait wait = patience();
-    assert_int_equal(zcb_agent_next(program->agent, &command, &wait), ZCB_ERR_ABORTED);
-    assert_ok(zcb_agent_next(program->agent, &command, &wait));
-    assert_int_equal(command.id, 2);
+    assert_int_equal(zcb_agent_next(program->agent, &work, &wait), ZCB_ERR_ABORTED);
+    assert_ok(zcb_agent_next(program->agent, &work, &wait));
+    assert_int_equal(work.command.id, 2);
     free(half);
 }
 
@@ -48,11 +49,11 @@ static void assert_refused(const void *payload, size_t bytes)
     void *state;
     assert_int_equal(set_up_program(&state), 0);
     struct program *program = state;
-    zcb_command command;
+    zcb_work work;
     send_command(program, (zcb_message){.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = bytes},
                  payload);
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
     zcb_completion completion = {.status = ZCB_STATUS_DONE};
     assert_int_equal(zcb_agent_complete(program->agent, 1, &completion, NULL, 0, false),
                      ZCB_ERR_PROTOCOL);
@@ -86,19 +87,19 @@ static void a_senseless_command_ends_the_session(void **state)
 static void a_command_of_the_wrong_kind_ends_the_session(void **state)
 {
     struct program *program = *state;
-    zcb_command command;
+    zcb_work work;
     send_command(program, (zcb_message){.kind = ZCB_KIND_BYTES, .id = 1, .bytes = 20},
                  "enough bytes for one");
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_PROTOCOL);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
 }
 
 static void what_is_queued_does_not_run_when_the_session_ends(void **state)
 {
     struct program *program = *state;
-    zcb_command command;
+    zcb_work work;
     send_text_command(program, 2, (struct command_wire){.op = ZCB_OP_RUN}, "x");
     zcb_channel_close(program->commands);
-    assert_int_equal(zcb_agent_next(program->agent, &command, NULL), ZCB_ERR_CLOSED);
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_CLOSED);
 }
 
 static void a_close_in_the_middle_of_a_command_ends_the_session_in_good_order(void **state)
@@ -175,31 +176,66 @@ static void send_urgent(struct program *program, uint32_t what, uint64_t id)
     assert_ok(zcb_send(program->urgent, &message, NULL, NULL));
 }
 
-static void urgent_requests_come_and_pings_are_answered(void **state)
+static void a_stop_of_what_runs_comes_and_pings_are_answered(void **state)
 {
     struct program *program = *state;
-    zcb_urgent request;
+    const struct command_wire head = {.op = ZCB_OP_RUN};
+    zcb_work work;
     uint64_t id;
+    send_text_command(program, 11, head, "x");
+    assert_ok(zcb_agent_next(program->agent, &work, NULL));
     send_urgent(program, URGENT_PING, 5);
     send_urgent(program, 0, 1); /* makes no sense, and is passed over */
     send_urgent(program, UINT32_MAX, 1);
-    send_urgent(program, ZCB_URGENT_STOP, 11);
-    send_urgent(program, ZCB_URGENT_CLOSE_CHANNEL, 12);
-    assert_ok(zcb_agent_listen(program->agent, &request, &id, NULL));
-    assert_int_equal(request, ZCB_URGENT_STOP);
+    send_urgent(program, URGENT_CLOSE_CHANNEL, 12);
+    send_urgent(program, URGENT_CLOSE_CHANNEL, UINT64_MAX);
+    send_urgent(program, URGENT_STOP, 10);
+    send_urgent(program, URGENT_STOP, 11);
+    assert_ok(zcb_agent_listen(program->agent, &id, NULL));
     assert_int_equal(id, 11);
-    assert_ok(zcb_agent_listen(program->agent, &request, &id, NULL));
-    assert_int_equal(request, ZCB_URGENT_CLOSE_CHANNEL);
-    assert_int_equal(id, 12);
     zcb_message pong;
     assert_ok(zcb_receive_begin(program->urgent, ZCB_WISH_COPY, &pong, NULL));
     assert_int_equal(pong.flags, URGENT_PONG);
     assert_int_equal(pong.id, 5);
     assert_ok(zcb_receive_end(program->urgent));
     zcb_wait at_once = {0};
-    assert_int_equal(zcb_agent_listen(program->agent, &request, &id, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_agent_listen(program->agent, &id, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_agent_next(program->agent, &work, &at_once), ZCB_ERR_TIMEOUT);
+    send_urgent(program, URGENT_STOP, 11); /* it is done */
+    assert_int_equal(zcb_agent_listen(program->agent, &id, &at_once), ZCB_ERR_TIMEOUT);
     zcb_channel_close(program->urgent);
-    assert_int_equal(zcb_agent_listen(program->agent, &request, &id, NULL), ZCB_ERR_CLOSED);
+    assert_int_equal(zcb_agent_listen(program->agent, &id, NULL), ZCB_ERR_CLOSED);
+}
+
+static void a_command_that_was_stopped_before_its_turn_is_not_given(void **state)
+{
+    struct program *program = *state;
+    const struct command_wire head = {.op = ZCB_OP_RUN};
+    zcb_message message;
+    zcb_wait at_once = {0};
+    zcb_work work;
+    uint64_t id;
+    for (uint64_t i = 20; i > 0; i--) /* far more than there are; in no order */
+        send_urgent(program, URGENT_STOP, 2 * i);
+    assert_int_equal(zcb_agent_listen(program->agent, &id, &at_once), ZCB_ERR_TIMEOUT);
+    for (uint64_t i = 1; i <= 10; i++)
+        send_text_command(program, i, head, "x");
+    for (uint64_t i = 1; i <= 9; i += 2) {
+        assert_ok(zcb_agent_next(program->agent, &work, &at_once));
+        assert_int_equal(work.command.id, i);
+    }
+    assert_int_equal(zcb_agent_next(program->agent, &work, &at_once), ZCB_ERR_TIMEOUT);
+    for (int i = 0; i < 5; i++) {
+        struct {
+            struct part_wire part;
+            struct completion_wire completion;
+        } reply;
+        assert_ok(zcb_receive_begin(program->commands, ZCB_WISH_COPY, &message, NULL));
+        assert_int_equal(message.id, 2 * (i + 1));
+        assert_ok(zcb_receive_read(program->commands, &reply, sizeof(reply), NULL, NULL));
+        assert_int_equal(reply.completion.status, ZCB_STATUS_STOPPED);
+        zcb_receive_drop(program->commands);
+    }
 }
 
 static void what_was_written_to_the_console_is_read_once(void **state)
@@ -242,7 +278,8 @@ int main(void)
         TEST(a_close_in_the_middle_of_a_command_ends_the_session_in_good_order),
         TEST(replies_carry_every_part_and_the_completion),
         TEST(replies_of_other_parts_than_text_are_refused),
-        TEST(urgent_requests_come_and_pings_are_answered),
+        TEST(a_stop_of_what_runs_comes_and_pings_are_answered),
+        TEST(a_command_that_was_stopped_before_its_turn_is_not_given),
         TEST(what_was_written_to_the_console_is_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

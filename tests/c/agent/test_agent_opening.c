@@ -2,6 +2,9 @@
 #include "channel/block.h"
 #include "program.h"
 
+/* Where nothing is opened. */
+static const zcb_runtime no_runtime = {NULL, runtime_allocate, runtime_release, runtime_reclaim};
+
 static void opening_says_hello_and_hides_the_connection(void **state)
 {
     struct program *program = *state;
@@ -30,18 +33,18 @@ static void a_process_that_no_program_started_finds_nothing(void **state)
         unsetenv(ZCB_LINK_VARIABLE);
         if (values[i])
             setenv(ZCB_LINK_VARIABLE, values[i], 1);
-        assert_int_equal(zcb_agent_open("7.5.0", &agent, &why), ZCB_ERR_NOT_FOUND);
+        assert_int_equal(zcb_agent_open("7.5.0", &no_runtime, &agent, &why), ZCB_ERR_NOT_FOUND);
         assert_true(why.text[0] != 0);
         assert_false(zcbi_plat_has_variable(ZCB_LINK_VARIABLE));
     }
-    assert_int_equal(zcb_agent_open(NULL, &agent, &why), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_agent_open(NULL, &no_runtime, &agent, &why), ZCB_ERR_INVALID);
     zcb_agent_free(NULL);
 }
 
 static void assert_not_opened(plat_handle link, zcb_error expected)
 {
     zcb_agent *agent;
-    assert_int_equal(zcb_agent_open("7.5.0", &agent, NULL), expected);
+    assert_int_equal(zcb_agent_open("7.5.0", &no_runtime, &agent, NULL), expected);
     zcbi_plat_close(link);
 }
 

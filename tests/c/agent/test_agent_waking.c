@@ -71,7 +71,7 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
     struct program *program = *state;
     plat_handle bell = program->commands->rx.standby_bell;
     const struct command_wire head = {.op = ZCB_OP_RUN};
-    zcb_command command;
+    zcb_work work;
     unsigned which;
     void *error;
 
@@ -88,7 +88,7 @@ static void who_stands_by_hears_of_it_before_the_engine_sleeps_or_has_a_command(
     atomic_store(asleep(program), SLEEP_STANDBY);
     complete(program, true);
     send_text_command(program, 1, head, "x");
-    assert_ok(zcb_agent_next(program->agent, &command, NULL)); /* at once, without a sleep */
+    assert_ok(zcb_agent_next(program->agent, &work, NULL)); /* at once, without a sleep */
     assert_true(is_rung(bell));
 }
 
@@ -138,7 +138,7 @@ static void who_stands_by_is_woken_when_there_is_no_room_for_more(void **state)
     void *error;
     atomic_store(asleep(program), SLEEP_STANDBY);
     pthread_t engine = start_thread(complete_thousands, program);
-    await_asleep(&zcb_agent_commands(program->agent)->tx.control->producer_asleep);
+    await_asleep(&program->agent->commands->tx.control->producer_asleep);
     zcb_error rung = zcbi_plat_wait(&bell, 1, zcb_deadline_ns(PATIENCE_MS), &which);
     zcb_channel_close(program->commands);
     pthread_join(engine, &error);

@@ -7,9 +7,7 @@
 #include "support.h"
 #include "wire.h"
 
-#include "protocol/link.h"
-#include "protocol/message.h"
-#include "protocol/urgent.h"
+#include "agent/agent.h"
 
 #define PIECE_BYTES 65536
 
@@ -20,43 +18,13 @@ struct variable {
     size_t count;
 };
 
-/* A posted transfer that is not done. */
-struct post {
-    struct post *next;
-    zcb_op op;
-    uint64_t id;
-    bool takes_queued;
-    char *text;
-    unsigned char *bytes; /* SEND: what goes */
-    size_t count;
-    uint32_t kind;
-};
-
-struct bridge {
-    struct bridge *next;
-    uint32_t number;
-    zcb_channel *channel;
-    struct post *receives, *sends;
-    uint64_t last_receive;
-    uint64_t sending; /* the send that is under way, or 0 */
-    zcb_cancel *cancel_receive, *cancel_send;
-    bool closed;
-};
-
-/* Private: where internals are reached into. */
-struct zcb_agent {
-    plat_handle link, program;
-    uint32_t width;
-    zcb_channel *commands;
-};
-
 static zcb_agent *agent;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct variable *variables;
-static struct bridge *bridges;
 static uint64_t *stops; /* ids that were told to stop and are not done */
 static size_t stop_count;
+static _Atomic bool refuses_memory; /* for the next message */
 static bool ending;
 
 /* ---------------------------------------------------------------- answers */
@@ -159,14 +127,21 @@ static void complete_soon(uint64_t id)
     complete_with(id, completion_of(ZCB_STATUS_DONE), ZCB_PART_OUT, NULL, 0, true);
 }
 
+/* Some queued command was told to stop, or the session ends. */
+static bool next_was_dropped(void)
+{
+    zcbi_plat_mutex_lock(&agent->lock);
+    bool dropped = agent->dropped_count > 0;
+    zcbi_plat_mutex_unlock(&agent->lock);
+    return dropped || stopped(0);
+}
+
 /* Likewise, and goes on only when the next command is told to stop. */
 static void stall(uint64_t id)
 {
     complete_soon(id);
-    pthread_mutex_lock(&lock);
-    while (!is_told_to_stop(id + 1) && !ending)
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
+    while (!next_was_dropped())
+        sched_yield();
 }
 
 static void send_pieces(uint64_t id, long long count, size_t bytes)
@@ -390,291 +365,85 @@ static void run(const zcb_command *command, const char *word, const char *argume
         complete(id, ZCB_STATUS_DONE, "went on", 7);
 }
 
-/* ---------------------------------------------------------------- bridges */
+/* ---------------------------------------------------------------- transfers */
 
-static void free_post(struct post *post)
+/* An owner is the memory itself. */
+static void *allocate(void *arg, uint64_t bytes, void **data, zcb_detail *why)
 {
-    free(post->text);
-    free(post->bytes);
-    free(post);
+    (void)arg;
+    void *memory = atomic_exchange(&refuses_memory, false) ? NULL : malloc((size_t)bytes + 1);
+    if (!memory)
+        snprintf(why->text, sizeof(why->text), "it did not arrive");
+    *data = memory;
+    return memory;
 }
 
-static void append(struct post **list, struct post *post)
+static void release(void *arg, void *owner)
 {
-    while (*list)
-        list = &(*list)->next;
-    *list = post;
+    (void)arg;
+    free(owner);
 }
 
-static struct post *take_post(struct post **list, uint64_t id)
+static void reclaim(void *arg, bool wait)
 {
-    while (*list && (*list)->id != id)
-        list = &(*list)->next;
-    struct post *post = *list;
-    if (post)
-        *list = post->next;
-    return post;
+    (void)arg;
+    (void)wait;
 }
 
-/* Under the lock. */
-static struct post *take_match(struct bridge *bridge, const zcb_message *message)
+static const zcb_runtime runtime = {NULL, allocate, release, reclaim};
+
+static void end_transfer(const char *reason)
 {
-    if (message->id != 0)
-        return take_post(&bridge->receives, message->id);
-    for (struct post *post = bridge->receives; post; post = post->next)
-        if (post->takes_queued)
-            return take_post(&bridge->receives, post->id);
-    return NULL;
+    (void)zcb_agent_end_transfer(agent, reason, reason ? strlen(reason) : 0);
 }
 
-static void take_in(struct bridge *bridge, const zcb_message *message, struct post *post)
+/* A bridge's message is for a variable; "$drop" takes none, "$readonly" cannot. */
+static void receive(const char *text)
 {
-    unsigned char *bytes = malloc((size_t)message->bytes + 1);
-    zcb_error error = ZCB_OK;
-    if (!post || strcmp(post->text, "$drop") == 0)
-        error = ZCB_ERR_REFUSED;
-    else
-        error = zcb_receive_read(bridge->channel, bytes, (size_t)message->bytes, NULL, NULL);
-    if (error)
-        zcb_receive_drop(bridge->channel);
-    else
-        (void)zcb_receive_end(bridge->channel);
-    if (post &&
-        error == ZCB_ERR_ABORTED) { /* its sender gave up: another message may come for it */
-        pthread_mutex_lock(&lock);
-        post->next = bridge->receives;
-        bridge->receives = post;
-        pthread_mutex_unlock(&lock);
-        post = NULL;
-    }
-    if (!post || error) {
-        free(bytes);
-    } else {
-        pthread_mutex_lock(&lock);
-        assign(post->text, bytes, (size_t)message->bytes);
-        pthread_mutex_unlock(&lock);
-    }
-    if (post && error)
-        report_failure(post->id, false, "it did not arrive");
-    else if (post)
-        complete(post->id, ZCB_STATUS_DONE, NULL, 0);
-    if (post)
-        free_post(post);
-}
-
-/* The system refused something now: trying again may help. */
-static bool is_shortage(zcb_error error)
-{
-    return error == ZCB_ERR_NO_MEMORY || error == ZCB_ERR_NO_HANDLES || error == ZCB_ERR_SYSTEM;
-}
-
-static void *receive_all(void *arg)
-{
-    struct bridge *bridge = arg;
-    zcb_wait wait = {.deadline_ns = ZCB_NEVER, .cancel = bridge->cancel_receive};
-    for (;;) {
-        pthread_mutex_lock(&lock);
-        while (!bridge->receives && !bridge->closed)
-            pthread_cond_wait(&changed, &lock);
-        bool closed = bridge->closed;
-        pthread_mutex_unlock(&lock);
-        zcb_message message;
-        zcb_error error = closed
-                              ? ZCB_ERR_CLOSED
-                              : zcb_receive_begin(bridge->channel, ZCB_WISH_COPY, &message, &wait);
-        if (error == ZCB_ERR_CANCELLED) {
-            zcb_cancel_reset(bridge->cancel_receive);
-            continue;
-        }
-        if (is_shortage(error))
-            continue;
-        if (error)
-            return NULL;
-        pthread_mutex_lock(&lock);
-        struct post *post;
-        while (!(post = take_match(bridge, &message)) && !bridge->closed &&
-               (message.id == 0 || message.id > bridge->last_receive))
-            pthread_cond_wait(&changed, &lock);
-        pthread_mutex_unlock(&lock);
-        take_in(bridge, &message, post);
-    }
-}
-
-/* Who waits for the message is told why it does not come. */
-static void send_failure(struct bridge *bridge, uint64_t id, const char *text)
-{
-    zcb_message message = {.kind = ZCB_KIND_ERROR, .id = id, .bytes = strlen(text)};
-    if (is_shortage(zcb_send(bridge->channel, &message, text, NULL)))
-        zcb_channel_close(bridge->channel);
-}
-
-static void *send_all(void *arg)
-{
-    struct bridge *bridge = arg;
-    zcb_wait wait = {.deadline_ns = ZCB_NEVER, .cancel = bridge->cancel_send};
-    for (;;) {
-        pthread_mutex_lock(&lock);
-        while (!bridge->sends && !bridge->closed)
-            pthread_cond_wait(&changed, &lock);
-        struct post *post = bridge->closed ? NULL : take_post(&bridge->sends, bridge->sends->id);
-        bridge->sending = post ? post->id : 0;
-        pthread_mutex_unlock(&lock);
-        if (!post)
-            return NULL;
-        zcb_message message = {.kind = post->kind, .id = post->id, .bytes = post->count};
-        zcb_error error = zcb_send(bridge->channel, &message, post->bytes, &wait);
-        pthread_mutex_lock(&lock);
-        bridge->sending = 0;
-        zcb_cancel_reset(bridge->cancel_send);
-        pthread_mutex_unlock(&lock);
-        if (is_shortage(error))
-            send_failure(bridge, post->id, zcb_error_text(error));
-        if (post->kind == ZCB_KIND_ERROR)
-            report_failure(post->id, false, "no such variable");
-        else if (error == ZCB_ERR_CANCELLED)
-            complete(post->id, ZCB_STATUS_STOPPED, NULL, 0);
-        else if (error)
-            report_failure(post->id, false, zcb_error_text(error));
-        else
-            complete(post->id, ZCB_STATUS_DONE, NULL, 0);
-        free_post(post);
-    }
-}
-
-static void detach(void *(*work)(void *), void *arg)
-{
-    pthread_t thread;
-    pthread_create(&thread, NULL, work, arg);
-    pthread_detach(thread);
-}
-
-/* The bridge of a command, opened at first use; NULL when it is closed. */
-static struct bridge *bridge_of(uint32_t number)
-{
-    pthread_mutex_lock(&lock);
-    struct bridge *bridge = bridges;
-    while (bridge && bridge->number != number)
-        bridge = bridge->next;
-    if (!bridge) {
-        bridge = calloc(1, sizeof(*bridge));
-        bridge->number = number;
-        if (zcb_agent_channel(agent, number, &bridge->channel)) {
-            free(bridge);
-            bridge = NULL;
-        } else {
-            if (zcb_cancel_create(&bridge->cancel_receive) ||
-                zcb_cancel_create(&bridge->cancel_send))
-                zcb_agent_end_process(1);
-            bridge->next = bridges;
-            bridges = bridge;
-            detach(receive_all, bridge);
-            detach(send_all, bridge);
-        }
-    }
-    pthread_mutex_unlock(&lock);
-    return bridge;
-}
-
-/* The value of "$name", or so many bytes. Under the lock. */
-static void evaluate(struct post *post)
-{
-    const struct variable *variable = variable_of(post->text);
-    size_t count = variable ? variable->count : (size_t)atoll(post->text);
-    post->kind = ZCB_KIND_BYTES;
-    if (!variable && post->text[0] == '$') {
-        post->kind = ZCB_KIND_ERROR;
-        post->bytes = (unsigned char *)strdup("no such variable");
-        post->count = strlen("no such variable");
+    if (strcmp(text, "$readonly") == 0) {
+        end_transfer("it is read-only");
         return;
     }
-    post->bytes = malloc(count + 1);
-    post->count = count;
+    if (strcmp(text, "$drop") == 0)
+        atomic_store(&refuses_memory, true);
+    char *target = strdup(text);
+    if (zcb_agent_post_receive(agent, target))
+        free(target);
+}
+
+/* The value of "$name", or so many bytes. */
+static void send_value(const char *text)
+{
+    pthread_mutex_lock(&lock);
+    const struct variable *variable = variable_of(text);
+    size_t count = variable ? variable->count : (size_t)atoll(text);
+    unsigned char *bytes = malloc(count + 1);
     if (variable)
-        memcpy(post->bytes, variable->bytes, count);
+        memcpy(bytes, variable->bytes, count);
     else
-        fill(post->bytes, count, count);
-}
-
-/* It ends without having taken or sent anything. */
-static void stop_post(struct post *post)
-{
-    zcb_completion completion = completion_of(ZCB_STATUS_STOPPED);
-    completion.refused = post->op == ZCB_OP_RECEIVE;
-    complete_with(post->id, completion, ZCB_PART_OUT, NULL, 0, false);
-    free_post(post);
-}
-
-static void transfer(const zcb_command *command, const char *text)
-{
-    struct bridge *bridge = bridge_of(command->channel);
-    bool readonly = strcmp(text, "$readonly") == 0;
-    if (!bridge || readonly) {
-        pthread_mutex_lock(&lock);
-        if (bridge)
-            bridge->last_receive = command->id;
-        pthread_cond_broadcast(&changed);
-        pthread_mutex_unlock(&lock);
-        report_failure(command->id, true, readonly ? "it is read-only" : "the bridge was closed");
-        return;
-    }
-    struct post *post = calloc(1, sizeof(*post));
-    post->op = (zcb_op)command->op;
-    post->id = command->id;
-    post->takes_queued = (command->flags & ZCB_COMMAND_TAKE_QUEUED) != 0;
-    post->text = strdup(text);
-    pthread_mutex_lock(&lock);
-    bool told = is_told_to_stop(post->id);
-    if (told) {
-        bridge->last_receive = post->id;
-    } else if (post->op == ZCB_OP_SEND) {
-        evaluate(post);
-        append(&bridge->sends, post);
-    } else {
-        append(&bridge->receives, post);
-        bridge->last_receive = post->id;
-    }
-    pthread_cond_broadcast(&changed);
+        fill(bytes, count, count);
     pthread_mutex_unlock(&lock);
-    if (told)
-        stop_post(post);
+    if (!variable && text[0] == '$')
+        end_transfer("no such variable");
+    else if (zcb_agent_post_send(agent, ZCB_KIND_BYTES, bytes, count, bytes) == ZCB_OK)
+        bytes = NULL;
+    free(bytes);
 }
 
-/* True when the transfer was stopped, or will be. Under the lock. */
-static bool stop_transfer(uint64_t id)
+static void take_arrival(const zcb_arrival *arrival)
 {
-    for (struct bridge *bridge = bridges; bridge; bridge = bridge->next) {
-        struct post *post = take_post(&bridge->receives, id);
-        if (!post)
-            post = take_post(&bridge->sends, id);
-        if (post) {
-            stop_post(post);
-            zcb_cancel_set(bridge->cancel_receive);
-            return true;
-        }
-        if (bridge->sending == id) {
-            zcb_cancel_set(bridge->cancel_send);
-            return true;
-        }
+    size_t count = (size_t)arrival->bytes;
+    unsigned char *bytes = arrival->memory;
+    if (arrival->lease) {
+        bytes = malloc(count + 1);
+        memcpy(bytes, zcb_lease_data(arrival->lease), count);
+        zcb_lease_free(arrival->lease);
     }
-    return false;
-}
-
-static void close_bridge(uint32_t number)
-{
     pthread_mutex_lock(&lock);
-    struct bridge **link = &bridges;
-    while (*link && (*link)->number != number)
-        link = &(*link)->next;
-    struct bridge *bridge = *link;
-    if (bridge) {
-        *link = bridge->next;
-        bridge->closed = true;
-        zcb_channel_close(bridge->channel);
-        pthread_cond_broadcast(&changed);
-    }
+    assign(arrival->target, bytes, count);
     pthread_mutex_unlock(&lock);
-    zcb_agent_forget_channel(agent, number);
-    /* The channel's memory stays: its threads may still be on their way out. */
+    free(arrival->target);
+    end_transfer(NULL);
 }
 
 /* ---------------------------------------------------------------- threads */
@@ -683,39 +452,35 @@ static void *listen_to_program(void *arg)
 {
     (void)arg;
     for (;;) {
-        zcb_urgent request;
         uint64_t id;
-        zcb_error error = zcb_agent_listen(agent, &request, &id, NULL);
+        zcb_error error = zcb_agent_listen(agent, &id, NULL);
         if (error && error != ZCB_ERR_CLOSED)
             zcb_agent_end_process(1);
         pthread_mutex_lock(&lock);
-        if (error) {
-            ending = true;
-            pthread_cond_broadcast(&changed);
-        } else if (request == ZCB_URGENT_STOP && !stop_transfer(id)) {
+        ending = error != ZCB_OK;
+        pthread_cond_broadcast(&changed);
+        if (!error)
             tell_to_stop(id);
-        }
         pthread_mutex_unlock(&lock);
         if (error)
             return NULL;
-        if (request == ZCB_URGENT_CLOSE_CHANNEL)
-            close_bridge((uint32_t)id);
     }
 }
 
 static void serve(const zcb_command *command)
 {
-    char word[16] = "", *text = malloc(command->parts->bytes + 1);
-    memcpy(text, command->parts->data, command->parts->bytes);
-    text[command->parts->bytes] = 0;
-    if (command->op == ZCB_OP_RUN && stopped(command->id)) {
-        complete(command->id, ZCB_STATUS_STOPPED, NULL, 0);
-    } else if (command->op == ZCB_OP_RUN) {
+    const zcb_part *part = command->parts;
+    char word[16] = "", *text = malloc(part->bytes + 1);
+    memcpy(text, part->data, part->bytes);
+    text[part->bytes] = 0;
+    if (command->op == ZCB_OP_RUN) {
         size_t bytes = strcspn(text, " ");
         snprintf(word, sizeof(word), "%.*s", (int)(bytes < 15 ? bytes : 15), text);
         run(command, word, text[bytes] ? text + bytes + 1 : "");
+    } else if (command->op == ZCB_OP_RECEIVE) {
+        receive(text);
     } else {
-        transfer(command, text);
+        send_value(text);
     }
     free(text);
 }
@@ -744,16 +509,20 @@ int main(int argc, char **argv)
     if (how)
         start_wrongly(how);
     zcb_detail why;
-    if (zcb_agent_open(how && strcmp(how, "old") == 0 ? "7.3.9" : "7.5.0", &agent, &why)) {
+    if (zcb_agent_open(how && strcmp(how, "old") == 0 ? "7.3.9" : "7.5.0", &runtime, &agent,
+                       &why)) {
         fprintf(stderr, "%s\n", why.text);
         return 2;
     }
-    detach(listen_to_program, NULL);
-    zcb_command command;
+    pthread_t listener;
+    pthread_create(&listener, NULL, listen_to_program, NULL);
+    zcb_work work;
     zcb_error error;
-    while ((error = zcb_agent_next(agent, &command, NULL)) == ZCB_OK || error == ZCB_ERR_ABORTED)
-        if (!error)
-            serve(&command);
+    while ((error = zcb_agent_next(agent, &work, NULL)) == ZCB_OK || error == ZCB_ERR_ABORTED)
+        if (!error && work.type == ZCB_WORK_ARRIVAL)
+            take_arrival(&work.arrival);
+        else if (!error)
+            serve(&work.command);
     if (error != ZCB_ERR_CLOSED)
         zcb_agent_end_process(1);
     _exit(0);

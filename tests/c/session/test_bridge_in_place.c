@@ -15,7 +15,7 @@ static uint64_t post_lease(struct fixture *f, const char *target)
 static void await_engine(struct fixture *f)
 {
     const struct stream_control *control = zcb_bridge_channel(f->bridge)->tx.control;
-    while (atomic_load(&control->wish) != ZCB_WISH_COPY)
+    while (atomic_load(&control->wish) == 0)
         sched_yield();
 }
 

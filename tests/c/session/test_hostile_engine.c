@@ -104,7 +104,7 @@ static void many_requests_to_an_engine_that_does_not_listen_wait_but_once(void *
     zcb_bridge *bridge;
     zcb_wait wait = patience(), at_once = {0};
     uint64_t id;
-    zcb_message stop = {.kind = ZCB_KIND_CONTROL, .flags = ZCB_URGENT_STOP, .id = UINT64_MAX};
+    zcb_message stop = {.kind = ZCB_KIND_CONTROL, .flags = URGENT_STOP, .id = UINT64_MAX};
     assert_ok(zcb_bridge_open(session, NULL, &bridge, NULL));
     halt(session);
     for (int i = 0; i < TRANSFERS; i++)

@@ -1,10 +1,43 @@
 #include "program.h"
 #include "channel/block.h"
 
+void *runtime_allocate(void *arg, uint64_t bytes, void **data, zcb_detail *why)
+{
+    struct runtime *runtime = arg;
+    void *memory = atomic_load(&runtime->refuses) ? NULL : malloc((size_t)bytes + 1);
+    if (!memory)
+        snprintf(why->text, sizeof(why->text), "no memory for %d", (int)bytes);
+    else
+        atomic_fetch_add(&runtime->owned, 1);
+    *data = memory;
+    return memory;
+}
+
+void runtime_release(void *arg, void *owner)
+{
+    struct runtime *runtime = arg;
+    atomic_fetch_sub(&runtime->owned, 1);
+    free(owner);
+}
+
+void runtime_reclaim(void *arg, bool wait)
+{
+    struct runtime *runtime = arg;
+    (void)wait;
+    atomic_fetch_add(&runtime->reclaimed, 1);
+}
+
+zcb_runtime runtime_of(struct program *program)
+{
+    return (zcb_runtime){&program->runtime, runtime_allocate, runtime_release, runtime_reclaim};
+}
+
 int set_up_program(void **state)
 {
     static struct program program;
     zcb_detail why;
+    program = (struct program){0};
+    zcb_runtime runtime = runtime_of(&program);
     program.link = inherit_link();
     program.commands = open_channel();
     program.urgent = open_channel();
@@ -12,7 +45,7 @@ int set_up_program(void **state)
                           NULL, 0));
     send_channel(program.link, CHANNEL_COMMANDS, program.commands, 1 + BELLS);
     send_channel(program.link, CHANNEL_URGENT, program.urgent, 1 + BELLS);
-    if (zcb_agent_open("7.5.0", &program.agent, &why))
+    if (zcb_agent_open("7.5.0", &runtime, &program.agent, &why))
         fail_msg("%s", why.text);
     *state = &program;
     return 0;
@@ -25,6 +58,7 @@ int tear_down_program(void **state)
     zcb_channel_free(program->commands);
     zcb_channel_free(program->urgent);
     zcbi_plat_close(program->link);
+    assert_int_equal(program->runtime.owned, 0);
     return 0;
 }
 
@@ -90,8 +124,8 @@ void *next_command_here(void *arg)
 {
     struct program *program = arg;
     static zcb_error error;
-    zcb_command command;
+    zcb_work work;
     zcb_wait wait = patience();
-    error = zcb_agent_next(program->agent, &command, &wait);
+    error = zcb_agent_next(program->agent, &work, &wait);
     return &error;
 }

@@ -2,16 +2,32 @@
 #ifndef ZCB_TEST_PROGRAM_H
 #define ZCB_TEST_PROGRAM_H
 
+#include "agent/agent.h"
 #include "protocol/link.h"
 #include "protocol/urgent.h"
 #include "support.h"
 #include "wire.h"
 
+/* What the runtime was asked for. */
+struct runtime {
+    _Atomic int owned;    /* what was given and is not released, targets included */
+    _Atomic bool refuses; /* memory */
+    _Atomic int reclaimed;
+};
+
 struct program {
     plat_handle link;
     zcb_channel *commands, *urgent;
-    zcb_agent *agent; /* the engine's side */
+    zcb_agent *agent;
+    struct runtime runtime;
 };
+
+/* A runtime for the agent, whose owners are the memory itself. */
+zcb_runtime runtime_of(struct program *program);
+/* Its parts. */
+void *runtime_allocate(void *arg, uint64_t bytes, void **data, zcb_detail *why);
+void runtime_release(void *arg, void *owner);
+void runtime_reclaim(void *arg, bool wait);
 
 /* The state of a test is a program whose engine's side is open. */
 int set_up_program(void **state);

@@ -18,7 +18,6 @@ internal sealed class AgentSession
 
     private readonly AgentConnection _connection;
     private readonly object? _profile;
-    private Bridges? _bridges;
 
     private AgentSession(AgentConnection connection, object? profile)
     {
@@ -48,30 +47,17 @@ internal sealed class AgentSession
 
     /// <summary>Takes memory of a bridge, waiting for room; any thread.</summary>
     /// <exception cref="ZcbException">There is no such bridge, or no memory.</exception>
-    public Lease Allocate(string channelName, ulong bytes, in ZcbWait wait)
-    {
-        Bridge bridge = _connection.FindChannel(channelName) is uint number && _bridges!.Get(number) is Bridge found
-            ? found
-            : throw new ZcbException($"There is no open bridge with the channel_name '{channelName}'.");
-        return bridge.Allocate(bytes, in wait);
-    }
+    public Lease Allocate(string channelName, ulong bytes, in ZcbWait wait) =>
+        _connection.Allocate(channelName, bytes, in wait);
 
     private int Run()
     {
-        using var arrivals = new Arrivals();
         var output = new OutputCollector();
         var session = new EngineSession(output, _connection.Width, _profile, NewZeroCopyLeaseCommand.Entry);
-        var replies = new Replies(_connection, output);
-        var bridges = new Bridges(_connection, arrivals, replies);
-        _bridges = bridges;
-        var loop = new PipelineLoop(_connection, session, bridges, arrivals, replies);
+        var loop = new PipelineLoop(_connection, output);
         using var console = new ConsoleCapture(output);
-        new UrgentListener(_connection, session, bridges, arrivals, replies).Start();
-        RunOnOwnThread(() =>
-        {
-            replies.Own();
-            session.Run(loop.Step);
-        });
+        new UrgentListener(_connection, session).Start();
+        RunOnOwnThread(() => session.Run(loop.Step));
         return loop.ExitCode;
     }
 

@@ -5,76 +5,34 @@ using ZeroCopyBridge.Values;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>The work of the pipeline's thread: takes the commands in order and carries them out.</summary>
+/// <summary>The work of the pipeline's thread, as libzcb gives it: commands in their order, and what has arrived.</summary>
 internal sealed class PipelineLoop
 {
     private readonly AgentConnection _connection;
-    private readonly EngineSession _session;
-    private readonly Bridges _bridges;
-    private readonly Arrivals _arrivals;
     private readonly Replies _replies;
     private readonly ConsoleDrain _console;
     private readonly TextCache<VariableTarget> _targets = new(VariableTarget.Parse);
     private readonly CommandText _text = new();
-    private readonly ZcbWait _untilWoken;
-    private readonly ZcbWait _untilCommand;
-    private Inbox? _served;
-    private ZcbCommand? _held; // taken, and to be carried out once a stop that hit something else is over
     private ulong _currentId;
 
-    public PipelineLoop(AgentConnection connection, EngineSession session, Bridges bridges, Arrivals arrivals, Replies replies)
+    public PipelineLoop(AgentConnection connection, OutputCollector output)
     {
         _connection = connection;
-        _session = session;
-        _bridges = bridges;
-        _arrivals = arrivals;
-        _replies = replies;
-        _console = new ConsoleDrain(connection, session.Output);
-        _untilWoken = arrivals.Wake.Wait;
-        _untilCommand = connection.UntilCommand(arrivals.Wake);
-        session.Output.Large = () => _replies.SendOutput(_currentId, last: false);
+        _replies = new Replies(connection, output);
+        _console = new ConsoleDrain(connection, output);
+        output.Large = () => _replies.SendOutput(_currentId, last: false);
     }
 
     /// <summary>The code of the <c>exit</c> that ended the session, otherwise 0.</summary>
     public int ExitCode { get; private set; }
 
-    /// <summary>Takes one command, or what has arrived meanwhile; false when the session is over.</summary>
+    /// <summary>Does one piece of work; false when the session is over.</summary>
     public bool Step(CommandRunner runner)
     {
-        AssignArrivals(runner);
-        if (_session.StopRequested)
-        {
-            return true; // a stop ends the outer pipeline; what follows runs in the next one
-        }
-
-        if (_held is ZcbCommand held)
-        {
-            _held = null;
-            return Carry(runner, in held);
-        }
-
-        if (_served is not null)
-        {
-            _connection.Flush();
-        }
-
-        switch (_served?.Serve(in _untilCommand))
-        {
-            case Inbox.Served.Message:
-                return true;
-            case Inbox.Served.Over:
-                _served = null;
-                break;
-        }
-
-        ZcbError error = _connection.Next(out ZcbCommand command, in _untilWoken);
-        switch (error)
+        switch (_connection.Next(out ZcbWork work))
         {
             case ZcbError.Ok:
-                return Carry(runner, in command);
-            case ZcbError.Cancelled:
-                _arrivals.Wake.Reset();
-                return true;
+                return Do(runner, in work);
             case ZcbError.Aborted:
                 return true;
             case ZcbError.Closed:
@@ -85,76 +43,35 @@ internal sealed class PipelineLoop
         }
     }
 
-    private bool Carry(CommandRunner runner, in ZcbCommand command)
+    private bool Do(CommandRunner runner, in ZcbWork work)
     {
-        // What was sent before this command was submitted is in its variable before the command runs.
-        _bridges.CatchUp();
-        AssignArrivals(runner);
-        if (_session.StopRequested)
+        if (work.Type == ZcbWorkType.Arrival)
         {
-            _held = command; // its text stays until the next one is asked for
+            _currentId = work.Arrival.Id;
+            Assign(runner, in work.Arrival);
             return true;
         }
 
-        _connection.Flush();
-        _currentId = command.Id;
-        if (!_session.Take(command.Id))
+        string text = _text.Of(in work.Command);
+        _currentId = work.Command.Id;
+        switch (work.Command.Op)
         {
-            Drop(in command);
-            return true;
-        }
-
-        string text = _text.Of(in command);
-        switch (command.Op)
-        {
-            case ZcbOp.Run:
-                Serve(null);
-                return Run(runner, in command, text);
             case ZcbOp.Receive:
-                Receive(runner, in command, text);
+                Receive(text);
                 return true;
             case ZcbOp.Send:
-                Serve(null);
-                Send(runner, in command, text);
+                Send(runner, text, (int)work.Command.Depth);
                 return true;
             default:
-                AgentConnection.EndProcess();
-                return false;
+                return Run(runner, text, (work.Command.Flags & ZcbCommandFlags.LocalScope) != 0);
         }
     }
 
-    /// <summary>Turns to another inbox, or to none; what the one so far was receiving goes on without the pipeline.</summary>
-    private void Serve(Inbox? inbox)
+    private bool Run(CommandRunner runner, string text, bool localScope)
     {
-        if (_served is not null && _served != inbox)
-        {
-            _served.HandOver();
-        }
-
-        _served = inbox;
-    }
-
-    /// <summary>Ends a command that was stopped before its turn.</summary>
-    private void Drop(in ZcbCommand command)
-    {
-        switch (command.Op)
-        {
-            case ZcbOp.Receive:
-                TryGetBridge(in command, out _)?.Inbox.Skip(command.Id);
-                break;
-            case ZcbOp.Send:
-                TryGetBridge(in command, out _)?.Outbox.Post(PostedSend.Error(command.Id, Outbox.StoppedText), in _untilCommand);
-                break;
-        }
-
-        _replies.CompleteStopped(command.Id, refused: command.Op == ZcbOp.Receive);
-    }
-
-    private bool Run(CommandRunner runner, in ZcbCommand command, string text)
-    {
-        CommandOutcome outcome = runner.Run(text, (command.Flags & ZcbCommandFlags.LocalScope) != 0);
+        CommandOutcome outcome = runner.Run(_currentId, text, localScope);
         _console.Collect();
-        _replies.CompleteRun(command.Id, in outcome);
+        _replies.CompleteRun(_currentId, in outcome);
         if (outcome.Exited)
         {
             ExitCode = outcome.ExitCode;
@@ -163,134 +80,61 @@ internal sealed class PipelineLoop
         return !outcome.Exited;
     }
 
-    private void Receive(CommandRunner runner, in ZcbCommand command, string text)
+    private void Receive(string text)
     {
-        Bridge? bridge = TryGetBridge(in command, out string? failure);
-        VariableTarget? target = null;
-        if (bridge is not null)
+        try
         {
-            target = TryGetTarget(text, out failure);
+            _connection.PostReceive(_targets.Get(text));
         }
-
-        bool stopped = _session.Leave();
-        if (target is null || stopped)
+        catch (TransferException refusal)
         {
-            bridge?.Inbox.Skip(command.Id);
-            if (stopped)
-            {
-                _replies.CompleteStopped(command.Id, refused: true);
-            }
-            else
-            {
-                _replies.FailTransfer(command.Id, failure!, refused: true);
-            }
-
-            return;
-        }
-
-        bool takeQueued = (command.Flags & ZcbCommandFlags.TakeQueued) != 0;
-        bool lease = (command.Flags & ZcbCommandFlags.Lease) != 0;
-        if (bridge!.Inbox.Post(new PostedReceive(command.Id, target, takeQueued, lease)))
-        {
-            Serve(bridge.Inbox);
+            _connection.EndTransfer(refusal.Message);
         }
     }
 
-    private void Send(CommandRunner runner, in ZcbCommand command, string text)
+    private void Send(CommandRunner runner, string text, int depth)
     {
-        ulong id = command.Id;
-        int depth = (int)command.Depth;
-        if (TryGetBridge(in command, out string? failure) is not Bridge bridge)
-        {
-            _session.Leave();
-            _replies.FailTransfer(id, failure!, refused: true);
-            return;
-        }
-
         OutgoingValue value = default;
-        TransferOutcome outcome = runner.Transfer(id, () => value = runner.Evaluate(text, depth));
-        SendText(id);
-        if (outcome.StopRequested)
+        string? error = Transfer(runner, () => value = runner.Evaluate(text, depth));
+        if (error is null && !_connection.PostSend(in value))
         {
-            bridge.Outbox.Post(PostedSend.Error(id, Outbox.StoppedText), in _untilCommand);
-            _replies.CompleteStopped(id);
+            error = $"'{text}' cannot be sent: the lease was disposed of";
         }
-        else if (outcome.Done && PostedSend.TryValue(id, in value) is PostedSend message)
+
+        if (error is not null)
         {
-            bridge.Outbox.Post(message, in _untilCommand);
-        }
-        else
-        {
-            string error = outcome.Error ?? $"'{text}' cannot be sent: the lease was disposed of";
-            bridge.Outbox.Post(PostedSend.Error(id, error), in _untilCommand);
-            _replies.FailTransfer(id, error, refused: false, outcome.Elapsed);
+            _connection.EndTransfer(error);
         }
     }
 
-    private void AssignArrivals(CommandRunner runner)
+    private void Assign(CommandRunner runner, in ZcbArrival arrival)
     {
-        while (!_session.StopRequested && _arrivals.TryTake(out Arrival arrival))
-        {
-            _connection.Flush();
-            Assign(runner, arrival);
-        }
+        var target = (VariableTarget)RuntimeCalls.Take(arrival.Target);
+        object message = MessageOf(in arrival);
+        bool serialized = arrival.Kind == ZcbKind.CliXml;
+        string? error = Transfer(runner, () =>
+            target.Assign(runner.Context, serialized ? CliXml.Deserialize((byte[])message) : message));
+        _connection.EndTransfer(error);
     }
 
-    private void Assign(CommandRunner runner, Arrival arrival)
+    private static object MessageOf(in ZcbArrival arrival)
     {
-        ulong id = arrival.Receive.Id;
-        _currentId = id;
-        TransferOutcome outcome = runner.Transfer(id, () =>
+        if (arrival.Memory == 0)
         {
-            object? value = arrival.Kind == ZcbKind.CliXml ? CliXml.Deserialize((byte[])arrival.Payload) : arrival.Payload;
-            arrival.Receive.Target.Assign(runner.Context, value);
-        });
-        SendText(id);
-        if (outcome.Done)
-        {
-            _replies.CompleteTransfer(id, outcome.Elapsed);
+            return new Lease(new LeasedMemory(arrival.Lease), isReadOnly: true, isInPlace: true);
         }
-        else if (outcome.StopRequested)
-        {
-            _replies.CompleteStopped(id);
-        }
-        else
-        {
-            _replies.FailTransfer(id, outcome.Error!, refused: false, outcome.Elapsed);
-        }
+
+        var array = (byte[])RuntimeCalls.Take(arrival.Memory);
+        bool lease = (arrival.Flags & ZcbCommandFlags.Lease) != 0 && arrival.Kind == ZcbKind.Bytes;
+        return lease ? Lease.Of(array) : array;
     }
 
-    private void SendText(ulong id)
+    /// <summary>Does the part of a transfer that needs the engine, and sends what it has written; why it failed, or null.</summary>
+    private string? Transfer(CommandRunner runner, Action work)
     {
+        string? error = runner.Transfer(_currentId, work);
         _console.Collect();
-        _replies.SendOutput(id, last: true);
-    }
-
-    private Bridge? TryGetBridge(in ZcbCommand command, out string? failure)
-    {
-        failure = Bridge.ClosedText;
-        try
-        {
-            return _bridges.Get(command.Channel);
-        }
-        catch (ZcbException error)
-        {
-            failure = error.Message;
-            return null;
-        }
-    }
-
-    private VariableTarget? TryGetTarget(string text, out string? failure)
-    {
-        failure = null;
-        try
-        {
-            return _targets.Get(text);
-        }
-        catch (TransferException error)
-        {
-            failure = error.Message;
-            return null;
-        }
+        _replies.SendOutput(_currentId, last: true);
+        return error;
     }
 }

@@ -4,22 +4,16 @@ using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>Hears what can't wait for the pipeline: stops, closed bridges, and the end of the program.</summary>
+/// <summary>Hears what can't wait for the pipeline: stops of what runs, and the end of the program. All else libzcb does itself.</summary>
 internal sealed class UrgentListener
 {
     private readonly AgentConnection _connection;
     private readonly EngineSession _session;
-    private readonly Bridges _bridges;
-    private readonly Arrivals _arrivals;
-    private readonly Replies _replies;
 
-    public UrgentListener(AgentConnection connection, EngineSession session, Bridges bridges, Arrivals arrivals, Replies replies)
+    public UrgentListener(AgentConnection connection, EngineSession session)
     {
         _connection = connection;
         _session = session;
-        _bridges = bridges;
-        _arrivals = arrivals;
-        _replies = replies;
     }
 
     public void Start() => new Thread(Listen) { IsBackground = true, Name = "ZeroCopyBridge listener" }.Start();
@@ -27,17 +21,9 @@ internal sealed class UrgentListener
     private void Listen()
     {
         ZcbError error;
-        while ((error = _connection.Listen(out ZcbUrgent request, out ulong id)) == ZcbError.Ok)
+        while ((error = _connection.Listen(out ulong id)) == ZcbError.Ok)
         {
-            switch (request)
-            {
-                case ZcbUrgent.Stop:
-                    Stop(id);
-                    break;
-                case ZcbUrgent.CloseChannel:
-                    _bridges.Close((uint)id);
-                    break;
-            }
+            _session.Stop(id);
         }
 
         if (error == ZcbError.Closed)
@@ -48,23 +34,5 @@ internal sealed class UrgentListener
         }
 
         AgentConnection.EndProcess();
-    }
-
-    // A transfer moves on while this looks: a send from running to posted, a receive from posted over
-    // arrived to running. Looking in this order meets it somewhere, unless it is done.
-    private void Stop(ulong id)
-    {
-        if (_session.TryStop(id) || _bridges.Withdraw(id))
-        {
-            return;
-        }
-
-        if (_arrivals.Withdraw(id))
-        {
-            _replies.CompleteStopped(id);
-            return;
-        }
-
-        _session.TryStop(id);
     }
 }

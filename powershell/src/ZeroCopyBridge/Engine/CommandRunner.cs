@@ -40,12 +40,14 @@ internal sealed class CommandRunner
     /// <summary>The session state in which commands run.</summary>
     public PSCmdlet Context => _loop;
 
-    /// <summary>Runs the command that was taken last; what it writes is in the collector when this returns.</summary>
+    /// <summary>Runs a command, which can be stopped meanwhile; what it writes is in the collector when this returns.</summary>
+    /// <param name="id">The command.</param>
     /// <param name="text">PowerShell source text.</param>
     /// <param name="localScope">True to run it in a child scope, false to run it as typed at a prompt.</param>
-    public CommandOutcome Run(string text, bool localScope)
+    public CommandOutcome Run(ulong id, string text, bool localScope)
     {
         long start = Stopwatch.GetTimestamp();
+        _gate.Enter(id);
         object? exitCodeBefore = LastExitCode;
         Ending ending = Execute(text, localScope);
         if (!WriteErrors(plain: ending.Kind == EndingKind.Stopped))
@@ -63,9 +65,9 @@ internal sealed class CommandRunner
     }
 
     /// <summary>Does the part of a transfer that needs the engine. The command <paramref name="id"/> can be stopped meanwhile.</summary>
-    public TransferOutcome Transfer(ulong id, Action work)
+    /// <returns>Why it failed, or null.</returns>
+    public string? Transfer(ulong id, Action work)
     {
-        long start = Stopwatch.GetTimestamp();
         bool dollarHook = DollarHook;
         string? error = null;
         bool stopped = false;
@@ -90,13 +92,12 @@ internal sealed class CommandRunner
         }
 
         WriteErrors(plain: stopped);
-        bool stopRequested = _gate.Leave();
-        if (!stopRequested)
+        if (!_gate.Leave())
         {
             RestoreDollarHook(dollarHook);
         }
 
-        return new TransferOutcome(error, stopRequested, Runtime.Elapsed(start));
+        return error;
     }
 
     /// <summary>Evaluates what is to be sent, inside <see cref="Transfer"/>.</summary>

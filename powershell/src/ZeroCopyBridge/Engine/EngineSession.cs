@@ -56,18 +56,8 @@ internal sealed class EngineSession
         }
     }
 
-    /// <summary>True from a stop that hit to the start of the next outer pipeline: nothing runs in this one any more.</summary>
-    public bool StopRequested => _gate.StopRequested;
-
-    /// <summary>Takes a command, in the order of ids; false when it was stopped before its turn.</summary>
-    public bool Take(ulong id) => _gate.Take(id);
-
-    /// <summary>Ends the turn of a command that isn't run; true when it was stopped meanwhile.</summary>
-    public bool Leave() => _gate.Leave();
-
-    /// <summary>Stops a command that runs, keeps one from running whose turn has not come; any thread.</summary>
-    /// <returns>False when its turn is over.</returns>
-    public bool TryStop(ulong id) => _gate.TryStop(id);
+    /// <summary>Stops a command if it runs, or as soon as it does; any thread.</summary>
+    public void Stop(ulong id) => _gate.Stop(id);
 
     /// <summary>Stops whatever runs; any thread.</summary>
     public void StopRunning() => _gate.StopRunning();

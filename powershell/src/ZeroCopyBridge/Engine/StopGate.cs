@@ -1,22 +1,20 @@
 using System;
-using System.Collections.Generic;
 using System.Management.Automation;
 
 namespace ZeroCopyBridge.Engine;
 
 /// <summary>
-/// Lets another thread stop the command that runs, or one that is still to come, and no other: a stop that
-/// comes late meets an id that isn't current any more. The engine can only stop a whole pipeline, so after
-/// a stop that hit, the outer pipeline has to be started anew (<see cref="StopRequested"/>).
+/// Lets another thread stop the command that runs, or is about to, and no other: a stop that comes late meets an id
+/// that isn't current any more. The engine can only stop a whole pipeline, so after a stop that hit, the outer pipeline
+/// has to be started anew (<see cref="StopRequested"/>).
 /// </summary>
 internal sealed class StopGate
 {
     private readonly object _lock = new();
-    private readonly HashSet<ulong> _dropped = [];
     private PowerShell? _pipeline;
     private IAsyncResult? _stop;
     private ulong _runningId;
-    private ulong _lastTakenId;
+    private ulong _stoppedId; // the last one that was to be stopped while it didn't run
 
     public bool StopRequested
     {
@@ -29,18 +27,19 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Stops the command <paramref name="id"/> if it runs or is still to be taken; any thread.</summary>
-    public bool TryStop(ulong id)
+    /// <summary>Stops the command <paramref name="id"/> if it runs, or as soon as it does; any thread.</summary>
+    public void Stop(ulong id)
     {
         lock (_lock)
         {
-            if (id > _lastTakenId)
+            if (id == _runningId)
             {
-                _dropped.Add(id);
-                return true;
+                StopPipeline();
             }
-
-            return id == _runningId && StopPipeline();
+            else
+            {
+                _stoppedId = id;
+            }
         }
     }
 
@@ -56,28 +55,16 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Takes a command, in the order of ids; false when it was stopped before its turn. From now on it can be stopped.</summary>
-    public bool Take(ulong id)
-    {
-        lock (_lock)
-        {
-            _lastTakenId = id;
-            if (_dropped.Remove(id))
-            {
-                return false;
-            }
-
-            _runningId = id;
-            return true;
-        }
-    }
-
-    /// <summary>Begins work for a command that was taken earlier.</summary>
+    /// <summary>Begins work for a command. From now on it can be stopped.</summary>
     public void Enter(ulong id)
     {
         lock (_lock)
         {
             _runningId = id;
+            if (id == _stoppedId)
+            {
+                StopPipeline();
+            }
         }
     }
 
@@ -117,14 +104,5 @@ internal sealed class StopGate
         }
     }
 
-    private bool StopPipeline()
-    {
-        if (_stop is not null || _pipeline is null)
-        {
-            return false;
-        }
-
-        _stop = _pipeline.BeginStop(callback: null, state: null);
-        return true;
-    }
+    private void StopPipeline() => _stop ??= _pipeline?.BeginStop(callback: null, state: null);
 }

@@ -1,4 +1,5 @@
 using System;
+using ZeroCopyBridge.Values;
 
 namespace ZeroCopyBridge.Native;
 
@@ -17,22 +18,52 @@ internal sealed unsafe class AgentConnection : IDisposable
     /// <exception cref="ZcbException">This process was not started by libzcb, or the two versions don't fit.</exception>
     public static AgentConnection Open(string engineVersion)
     {
-        ZcbError error = NativeMethods.zcb_agent_open(NativeText.For(engineVersion), out nint agent, out ZcbDetail why);
+        ZcbError error = NativeMethods.zcb_agent_open(
+            NativeText.For(engineVersion), in RuntimeCalls.Table, out nint agent, out ZcbDetail why);
         return error == ZcbError.Ok
             ? new AgentConnection(new AgentHandle(agent))
             : throw new ZcbException("connecting to the program that started this engine", error, NativeText.Of(in why));
     }
 
-    /// <summary>Waits for the next command; its text lies in native memory until the next call.</summary>
-    public ZcbError Next(out ZcbCommand command, in ZcbWait wait) =>
-        NativeMethods.zcb_agent_next(_handle, out command, in wait);
+    /// <summary>Waits for the pipeline's next piece of work; a command's text lies in native memory until the next call.</summary>
+    public ZcbError Next(out ZcbWork work) => NativeMethods.zcb_agent_next(_handle, out work, null);
 
-    /// <summary>A wait that ends when a command has come, or with <paramref name="source"/>; valid as long as both live.</summary>
-    public ZcbWait UntilCommand(CancelSource source) =>
-        source.Wait with { Watch = NativeMethods.zcb_agent_commands(_handle) };
+    /// <summary>Waits until a command is to be stopped that <see cref="Next"/> gave.</summary>
+    public ZcbError Listen(out ulong id) => NativeMethods.zcb_agent_listen(_handle, out id, null);
 
-    public ZcbError Listen(out ZcbUrgent request, out ulong id) =>
-        NativeMethods.zcb_agent_listen(_handle, out request, out id, null);
+    /// <summary>Lets the RECEIVE that was given last wait for its message.</summary>
+    public void PostReceive(object target) => NativeMethods.zcb_agent_post_receive(_handle, RuntimeCalls.Keep(target));
+
+    /// <summary>Sends the value of the SEND that was given last; its memory stays where it is until it has left.</summary>
+    /// <returns>False for a lease that was disposed of.</returns>
+    public bool PostSend(in OutgoingValue value)
+    {
+        if (value.Lease is Lease lease)
+        {
+            if (!lease.TryKeep())
+            {
+                return false;
+            }
+
+            PostSend(ZcbKind.Bytes, lease.Memory.DangerousGetHandle(), (ulong)lease.Length, RuntimeCalls.Keep(lease));
+            return true;
+        }
+
+        nint owner = RuntimeCalls.Pin(value.Bytes, out nint data);
+        PostSend(value.IsCliXml ? ZcbKind.CliXml : ZcbKind.Bytes, data, (ulong)value.Bytes.Length, owner);
+        return true;
+    }
+
+    /// <summary>Ends the transfer that was given last.</summary>
+    /// <param name="error">Why it failed, for the user; null when what arrived was assigned.</param>
+    public void EndTransfer(string? error)
+    {
+        byte[]? utf8 = error is null ? null : NativeText.For(error);
+        fixed (byte* bytes = utf8)
+        {
+            NativeMethods.zcb_agent_end_transfer(_handle, bytes, utf8 is null ? 0 : (nuint)utf8.Length - 1);
+        }
+    }
 
     /// <summary>Sends text ahead of the completion of a command; the parts point into pinned memory.</summary>
     public ZcbError Output(ulong id, ReadOnlySpan<ZcbPart> parts)
@@ -43,41 +74,31 @@ internal sealed unsafe class AgentConnection : IDisposable
         }
     }
 
-    /// <summary>Ends a command.</summary>
+    /// <summary>Ends a RUN command. The pipeline's thread only.</summary>
     /// <param name="id">The command.</param>
     /// <param name="completion">How it ended.</param>
     /// <param name="parts">The last of its text; they point into pinned memory.</param>
-    /// <param name="soon">True on the pipeline's thread: a program that only has a callback may hear of it with <see cref="Flush"/>.</param>
-    public ZcbError Complete(ulong id, in ZcbCompletion completion, ReadOnlySpan<ZcbPart> parts, bool soon)
+    public void Complete(ulong id, in ZcbCompletion completion, ReadOnlySpan<ZcbPart> parts)
     {
         fixed (ZcbPart* first = parts)
         {
-            return NativeMethods.zcb_agent_complete(
-                _handle, id, in completion, first, (nuint)parts.Length, soon ? (byte)1 : (byte)0);
+            NativeMethods.zcb_agent_complete(_handle, id, in completion, first, (nuint)parts.Length, soon: 1);
         }
     }
 
-    /// <summary>Wakes the program for what was completed "soon"; the pipeline's thread, before it does something that may take long.</summary>
-    public void Flush() => NativeMethods.zcb_agent_flush(_handle);
-
-    /// <summary>The channel of a bridge; null when the bridge was closed.</summary>
-    /// <exception cref="ZcbException">The channel can't be opened.</exception>
-    public Channel? OpenChannel(uint number)
+    /// <summary>Takes memory of the bridge with this name, waiting for room; any thread.</summary>
+    /// <exception cref="ZcbException">There is no such bridge, or no memory.</exception>
+    public Lease Allocate(string channelName, ulong bytes, in ZcbWait wait)
     {
-        ZcbError error = NativeMethods.zcb_agent_channel(_handle, number, out nint channel);
+        ZcbError error = NativeMethods.zcb_agent_allocate(
+            _handle, NativeText.For(channelName), bytes, out nint block, out ZcbDetail why, in wait);
         return error switch
         {
-            ZcbError.Ok => new Channel(channel),
-            ZcbError.NotFound => null,
-            _ => throw new ZcbException("opening the bridge's channel", error),
+            ZcbError.Ok => new Lease(new BlockMemory(block), isReadOnly: false, isInPlace: true),
+            ZcbError.NotFound => throw new ZcbException($"There is no open bridge with the channel_name '{channelName}'."),
+            _ => throw new ZcbException(NativeText.Of(in why)),
         };
     }
-
-    /// <summary>The number of the bridge with this name; null when there is none.</summary>
-    public uint? FindChannel(string name) =>
-        NativeMethods.zcb_agent_find_channel(_handle, NativeText.For(name), out uint number) == ZcbError.Ok ? number : null;
-
-    public void ForgetChannel(uint number) => NativeMethods.zcb_agent_forget_channel(_handle, number);
 
     /// <summary>Reads what was written past <see cref="Console"/> to the process's own output; 0 when there is nothing.</summary>
     /// <param name="stream">1 for standard output, 2 for standard error.</param>
@@ -98,4 +119,7 @@ internal sealed unsafe class AgentConnection : IDisposable
     public static void EndProcess() => NativeMethods.zcb_agent_end_process(HungUp);
 
     public void Dispose() => _handle.Dispose();
+
+    private void PostSend(ZcbKind kind, nint data, ulong bytes, nint owner) =>
+        NativeMethods.zcb_agent_post_send(_handle, kind, data, bytes, owner);
 }

@@ -18,18 +18,10 @@ internal sealed class CancelSource : IDisposable
         _handle = new CancelHandle(cancel);
     }
 
-    private CancelSource(nint cancel) => _handle = new CancelHandle(cancel);
-
-    /// <summary>Null where the system has no handle for it.</summary>
-    public static CancelSource? TryCreate() =>
-        NativeMethods.zcb_cancel_create(out nint cancel) == ZcbError.Ok ? new CancelSource(cancel) : null;
-
     /// <summary>A wait without limit that this ends; valid while this object lives.</summary>
     public unsafe ZcbWait Wait => new() { DeadlineNs = long.MaxValue, Cancel = _handle.DangerousGetHandle() };
 
     public void Set() => NativeMethods.zcb_cancel_set(_handle);
-
-    public void Reset() => NativeMethods.zcb_cancel_reset(_handle);
 
     public void Dispose() => _handle.Dispose();
 }

@@ -15,19 +15,6 @@ internal sealed class AgentHandle : SafeHandleZeroOrMinusOneIsInvalid
     }
 }
 
-/// <summary>Owns a reference to a <c>zcb_channel</c>.</summary>
-internal sealed class ChannelHandle : SafeHandleZeroOrMinusOneIsInvalid
-{
-    public ChannelHandle(nint channel)
-        : base(ownsHandle: true) => SetHandle(channel);
-
-    protected override bool ReleaseHandle()
-    {
-        NativeMethods.zcb_channel_free(handle);
-        return true;
-    }
-}
-
 /// <summary>Owns a <c>zcb_cancel</c>.</summary>
 internal sealed class CancelHandle : SafeHandleZeroOrMinusOneIsInvalid
 {

@@ -19,40 +19,10 @@ internal static unsafe class NativeMethods
     public static extern void zcb_cancel_set(CancelHandle cancel);
 
     [DllImport(Library)]
-    public static extern void zcb_cancel_reset(CancelHandle cancel);
-
-    [DllImport(Library)]
     public static extern void zcb_cancel_free(nint cancel);
 
     [DllImport(Library)]
     public static extern void zcb_advise_huge(void* memory, nuint bytes);
-
-    [DllImport(Library)]
-    public static extern void zcb_channel_close(ChannelHandle channel);
-
-    [DllImport(Library)]
-    public static extern void zcb_channel_free(nint channel);
-
-    [DllImport(Library)]
-    public static extern ulong zcb_channel_frame_bytes(ChannelHandle channel);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_send(ChannelHandle channel, in ZcbMessage message, void* payload, in ZcbWait wait);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_send_begin(ChannelHandle channel, in ZcbMessage message, in ZcbWait wait);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_send_write(ChannelHandle channel, void* data, nuint bytes, ref nuint done, in ZcbWait wait);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_send_end(ChannelHandle channel);
-
-    [DllImport(Library)]
-    public static extern void zcb_send_drop(ChannelHandle channel);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_block_allocate(ChannelHandle channel, ulong bytes, out nint block, in ZcbWait wait);
 
     [DllImport(Library)]
     public static extern void* zcb_block_data(nint block);
@@ -64,15 +34,6 @@ internal static unsafe class NativeMethods
     public static extern void zcb_block_free(nint block);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_receive_begin(ChannelHandle channel, ZcbWish wish, out ZcbMessage message, in ZcbWait wait);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_receive_read(ChannelHandle channel, void* destination, nuint bytes, ref nuint done, in ZcbWait wait);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_receive_lease(ChannelHandle channel, out nint lease, in ZcbWait wait);
-
-    [DllImport(Library)]
     public static extern void* zcb_lease_data(nint lease);
 
     [DllImport(Library)]
@@ -82,16 +43,7 @@ internal static unsafe class NativeMethods
     public static extern void zcb_lease_free(nint lease);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_receive_end(ChannelHandle channel);
-
-    [DllImport(Library)]
-    public static extern void zcb_receive_drop(ChannelHandle channel);
-
-    [DllImport(Library)]
-    public static extern void zcb_channel_counts(ChannelHandle channel, out ulong sent, out ulong received);
-
-    [DllImport(Library)]
-    public static extern ZcbError zcb_agent_open(byte[] version, out nint agent, out ZcbDetail why);
+    public static extern ZcbError zcb_agent_open(byte[] version, in ZcbRuntime runtime, out nint agent, out ZcbDetail why);
 
     [DllImport(Library)]
     public static extern void zcb_agent_free(nint agent);
@@ -100,7 +52,7 @@ internal static unsafe class NativeMethods
     public static extern uint zcb_agent_width(AgentHandle agent);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_agent_next(AgentHandle agent, out ZcbCommand command, in ZcbWait wait);
+    public static extern ZcbError zcb_agent_next(AgentHandle agent, out ZcbWork work, ZcbWait* wait);
 
     [DllImport(Library)]
     public static extern ZcbError zcb_agent_output(AgentHandle agent, ulong id, ZcbPart* parts, nuint count);
@@ -110,22 +62,20 @@ internal static unsafe class NativeMethods
         AgentHandle agent, ulong id, in ZcbCompletion completion, ZcbPart* parts, nuint count, byte soon);
 
     [DllImport(Library)]
-    public static extern void zcb_agent_flush(AgentHandle agent);
+    public static extern ZcbError zcb_agent_post_receive(AgentHandle agent, nint target);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_agent_listen(AgentHandle agent, out ZcbUrgent request, out ulong id, ZcbWait* wait);
+    public static extern ZcbError zcb_agent_post_send(AgentHandle agent, ZcbKind kind, nint data, ulong bytes, nint owner);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_agent_channel(AgentHandle agent, uint number, out nint channel);
+    public static extern ZcbError zcb_agent_end_transfer(AgentHandle agent, byte* reason, nuint bytes);
 
     [DllImport(Library)]
-    public static extern ZcbError zcb_agent_find_channel(AgentHandle agent, byte[] label, out uint number);
+    public static extern ZcbError zcb_agent_listen(AgentHandle agent, out ulong id, ZcbWait* wait);
 
     [DllImport(Library)]
-    public static extern nint zcb_agent_commands(AgentHandle agent);
-
-    [DllImport(Library)]
-    public static extern void zcb_agent_forget_channel(AgentHandle agent, uint number);
+    public static extern ZcbError zcb_agent_allocate(
+        AgentHandle agent, byte[] label, ulong bytes, out nint block, out ZcbDetail why, in ZcbWait wait);
 
     [DllImport(Library)]
     public static extern ZcbError zcb_agent_console(AgentHandle agent, int stream, void* buffer, nuint capacity, out nuint bytes);

@@ -20,6 +20,16 @@ internal static unsafe class NativeText
         }
     }
 
+    /// <summary>Writes a detail, cut at its size.</summary>
+    public static void Write(string text, ref ZcbDetail detail)
+    {
+        byte[] utf8 = Encoding.UTF8.GetBytes(text);
+        fixed (byte* to = detail.Text)
+        {
+            Marshal.Copy(utf8, 0, (nint)to, Math.Min(utf8.Length, ZcbDetail.Size - 1));
+        }
+    }
+
     /// <summary>UTF-8 with a NUL behind it.</summary>
     public static byte[] For(string text) => Encoding.UTF8.GetBytes(text + '\0');
 

@@ -7,7 +7,9 @@ namespace ZeroCopyBridge.Native;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ZcbDetail
 {
-    public fixed byte Text[1024];
+    public const int Size = 1024;
+
+    public fixed byte Text[Size];
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -19,18 +21,15 @@ internal unsafe struct ZcbWait
     public nint Argument;
     public nint Watch;
     public nint InterruptEvent;
-
-    /// <summary>A wait that ends at once.</summary>
-    public static readonly ZcbWait Never;
 }
 
 [StructLayout(LayoutKind.Sequential)]
-internal struct ZcbMessage
+internal struct ZcbRuntime
 {
-    public ZcbKind Kind;
-    public uint Flags;
-    public ulong Id;
-    public ulong Bytes;
+    public nint Argument;
+    public nint Allocate;
+    public nint Release;
+    public nint Reclaim;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -43,6 +42,26 @@ internal unsafe struct ZcbCommand
     public uint Depth;
     public ZcbPart* Parts;
     public nuint PartCount;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct ZcbArrival
+{
+    public ulong Id;
+    public ZcbCommandFlags Flags;
+    public ZcbKind Kind;
+    public ulong Bytes;
+    public nint Target;
+    public nint Memory;
+    public nint Lease;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct ZcbWork
+{
+    public ZcbWorkType Type;
+    public ZcbCommand Command;
+    public ZcbArrival Arrival;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -80,14 +99,12 @@ internal enum ZcbKind : uint
 {
     Bytes = 1,
     CliXml = 2,
-    Error = 3,
-    Control = 4,
 }
 
-internal enum ZcbWish
+internal enum ZcbWorkType : uint
 {
-    Copy = 1,
-    Lease = 2,
+    Command = 1,
+    Arrival = 2,
 }
 
 internal enum ZcbOp : uint
@@ -113,10 +130,4 @@ internal enum ZcbStatus : uint
     Stopped = 2,
     TimedOut = 3,
     Exited = 4,
-}
-
-internal enum ZcbUrgent
-{
-    Stop = 1,
-    CloseChannel = 2,
 }

@@ -39,8 +39,7 @@ public sealed class EngineProbe : IDisposable
         ProbeResult? result = null;
         Do(runner =>
         {
-            _session.Take(++_lastId);
-            CommandOutcome outcome = runner.Run(text, localScope);
+            CommandOutcome outcome = runner.Run(++_lastId, text, localScope);
             Take(last: true);
             result = Describe(outcome);
         });
@@ -56,7 +55,7 @@ public sealed class EngineProbe : IDisposable
             _ =>
             {
                 stopped = Stopwatch.GetTimestamp();
-                _session.TryStop(id);
+                _session.Stop(id);
             },
             null, afterMilliseconds, Timeout.Infinite);
         ProbeResult result = Run(text);
@@ -74,8 +73,7 @@ public sealed class EngineProbe : IDisposable
             {
                 string command = fresh ? text + " #" + i : text;
                 long start = Stopwatch.GetTimestamp();
-                _session.Take(++_lastId);
-                runner.Run(command, localScope: false);
+                runner.Run(++_lastId, command, localScope: false);
                 Take(last: true);
                 ticks[i] = Stopwatch.GetTimestamp() - start;
                 Array.ForEach(_texts, static text => text.Clear());
@@ -94,7 +92,7 @@ public sealed class EngineProbe : IDisposable
     public string? Assign(string target, object? value)
     {
         string? error = null;
-        Do(runner => error = runner.Transfer(++_lastId, () => _targets.Get(target).Assign(runner.Context, value)).Error);
+        Do(runner => error = runner.Transfer(++_lastId, () => _targets.Get(target).Assign(runner.Context, value)));
         return error;
     }
 
@@ -105,7 +103,7 @@ public sealed class EngineProbe : IDisposable
         Do(runner =>
         {
             OutgoingValue value = default;
-            string? error = runner.Transfer(++_lastId, () => value = runner.Evaluate(expression, depth)).Error;
+            string? error = runner.Transfer(++_lastId, () => value = runner.Evaluate(expression, depth));
             Take(last: true);
             Array.ForEach(_texts, static text => text.Clear());
             result = new ProbeValue { Error = error, IsCliXml = value.IsCliXml, Bytes = value.Bytes };
