@@ -1,4 +1,4 @@
-"""Fixtures of the extension's tests: one session for all that do it no harm."""
+"""Fixtures of the extension's tests: one session a file, for all that do it no harm."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ if sys.platform == "win32":
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> None:
-    """Instead of conftest's: pytest holds a test's `bridge`, and with it descriptors, for longer
-    than the test. test_descriptors_are_given_back looks after them."""
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Instead of the other tests': pytest holds a test's `bridge`, and with it descriptors, for
+    longer than the test. test_descriptors_are_given_back looks after them."""
+    yield
+    request.node.funcargs.clear()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
     session = start()
+    session.run("1")  # lets everything be made that is made once
     yield session
     session.close()
 
