@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import List
 
 import pytest
+from conftest import in_threads
 
 from virtualshell import _native
 from virtualshell._native import Result, Session
@@ -89,9 +89,5 @@ def test_many_threads_on_one_session(session: Session) -> None:
             if out != str(number * 1000 + i):
                 wrong.append((number, i, out))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(6, work)
     assert wrong == []
