@@ -27,6 +27,8 @@ check powershell/module '*.ps*' ''
 for room in platform channel session agent; do
     check "tests/c/$room" 'test_*.c' test_
 done
+check tests/c/support '*.c' ''
+check tests/c/fake_engine '*.c' ''
 check tests/faults '*.c' ''
 check fuzz 'fuzz_*.c' fuzz_
 check examples/c '*.c' example-

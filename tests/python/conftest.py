@@ -4,6 +4,7 @@ behind.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import ctypes
 import gc
@@ -35,6 +36,7 @@ if sys.platform == "win32":
         "test_benchmarks.py",  # `make bench` reads /proc
         "test_crash.py",  # processes ended and stopped by signals, seen in /proc
         "test_fork.py",  # there is no fork
+        "test_injection.py",  # names of POSIX for folders and files
         "test_interrupt.py",  # signals sent to this process; Ctrl-C needs a console
         "test_security.py",  # users, modes and descriptors of POSIX, seen in /proc
         "test_shortage.py",  # limits of POSIX (setrlimit, control groups)
@@ -126,6 +128,15 @@ def bridge(shell: Shell) -> Iterator[ZeroCopyBridge]:
 
 
 @pytest.fixture
+def small(shell: Shell) -> Iterator[ZeroCopyBridge]:
+    """A bridge named "small", whose frame is soon full."""
+    shell.run("[GC]::Collect(); [GC]::WaitForPendingFinalizers()")
+    with ZeroCopyBridge(shell, "small", frame_mb=1, chunk_mb=0.25) as bridge:
+        yield bridge
+    shell.run("$lease = $second = $copy = $null")
+
+
+@pytest.fixture
 def own_shell() -> Iterator[Shell]:
     """A session to be ended or killed."""
     with Shell(timeout_seconds=COMMAND_S) as shell:
@@ -145,6 +156,13 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
     assert len(children()) == processes, f"processes left behind: {children()}"
     assert descriptors() <= files + 1, f"{descriptors() - files} descriptors left behind"
+
+
+def in_threads(count: int, work: Callable[[int], None]) -> None:
+    """Calls `work` with each number, all at once. Raises what one of them raised."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        for future in [pool.submit(work, number) for number in range(count)]:
+            future.result()
 
 
 class Gate:

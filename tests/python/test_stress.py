@@ -10,6 +10,7 @@ import threading
 from typing import Callable, List
 
 import pytest
+from conftest import in_threads
 
 from virtualshell import Shell, VirtualShellError, ZeroCopyBridge
 
@@ -36,13 +37,6 @@ def check(shell: Shell, bridge: ZeroCopyBridge) -> None:
     content = os.urandom(100_000)
     bridge.send(content, "$checked", timeout=WAIT_S)
     assert bridge.receive("$checked", timeout=WAIT_S) == content
-
-
-def in_threads(count: int, work: Callable[[int], None]) -> None:
-    """Raises what one of the threads raised."""
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        for future in [pool.submit(work, number) for number in range(count)]:
-            future.result()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -76,6 +70,19 @@ def test_threads_that_do_everything_at_once(shell: Shell, seed: int) -> None:
         bridge.close()
 
 
+def steps_of(
+    shell: Shell, bridge: ZeroCopyBridge, content: bytes, timeout: float
+) -> List[Callable[[], object]]:
+    """What can end early; `$source` is there."""
+    return [
+        lambda: shell.run("foreach ($i in 1..2000) { $i }", timeout=timeout),
+        lambda: shell.run_async("1..2000", timeout=timeout).result(WAIT_S),
+        lambda: bridge.send(content, "$early", timeout=timeout),
+        lambda: bridge.receive("$source", timeout=timeout),
+        lambda: bridge.receive("$source", timeout=timeout, return_memoryview=True),
+    ]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_timeouts_at_any_moment(shell: Shell, seed: int) -> None:
     rnd = random.Random(seed)
@@ -84,15 +91,8 @@ def test_timeouts_at_any_moment(shell: Shell, seed: int) -> None:
         for i in range(60):
             limit = rnd.choice([0, rnd.random() / 1000, rnd.random() / 100, rnd.random() / 20])
             content = data_of(rnd, 3 * MB)
-            steps: List[Callable[[], object]] = [
-                lambda: shell.run("foreach ($i in 1..2000) { $i }", timeout=limit),
-                lambda: shell.run_async("1..2000", timeout=limit).result(WAIT_S),
-                lambda: bridge.send(content, "$timed", timeout=limit),
-                lambda: bridge.receive("$source", timeout=limit),
-                lambda: bridge.receive("$source", timeout=limit, return_memoryview=True),
-            ]
             try:
-                rnd.choice(steps)()
+                rnd.choice(steps_of(shell, bridge, content, limit))()
             except TimeoutError:
                 pass
             if i % 10 == 0:
@@ -137,14 +137,7 @@ def test_interrupts_at_any_moment(shell: Shell, seed: int) -> None:
         with ZeroCopyBridge(shell, frame_mb=1, chunk_mb=0.25) as bridge:
             for i in range(100):
                 content = data_of(rnd, 3 * MB)
-                steps: List[Callable[[], object]] = [
-                    lambda: shell.run("foreach ($i in 1..2000) { $i }", timeout=WAIT_S),
-                    lambda: shell.run_async("1..2000", timeout=WAIT_S).result(WAIT_S),
-                    lambda: bridge.send(content, "$interrupted", timeout=WAIT_S),
-                    lambda: bridge.receive("$source", timeout=WAIT_S),
-                    lambda: bridge.receive("$source", timeout=WAIT_S, return_memoryview=True),
-                ]
-                step = rnd.choice(steps)
+                step = rnd.choice(steps_of(shell, bridge, content, WAIT_S))
                 try:
                     signal.setitimer(signal.ITIMER_REAL, 1e-6 + rnd.random() / 100)
                     step()

@@ -1,4 +1,4 @@
-"""Bytes and objects cross in both directions, whole and unchanged, whatever their size."""
+"""Bytes cross in both directions, whole and unchanged, whatever their size."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import array
 import hashlib
 import mmap
 import os
-import threading
 from typing import Any
 
 import pytest
+from conftest import in_threads
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from virtualshell import CliXml, Shell, TransferTooLargeError, ZeroCopyBridge
+from virtualshell import Shell, TransferTooLargeError, ZeroCopyBridge
 
 MB = 2**20
 FRAME = 4 * MB
@@ -156,101 +156,6 @@ def test_a_received_view_can_be_sent_back(bridge: ZeroCopyBridge) -> None:
     assert bridge.receive("$part") == b"abc"
 
 
-# Objects
-
-
-def test_an_object_comes_as_clixml_and_goes_back_as_an_object(
-    shell: Shell, bridge: ZeroCopyBridge
-) -> None:
-    shell.run("$object = [pscustomobject]@{Name='né\u20ac'; Values=1..3; Inner=@{Key='Value'}}")
-    data = bridge.receive("$object")
-    assert isinstance(data, CliXml) and isinstance(data, bytes)
-    assert b"http://schemas.microsoft.com/powershell/2004/04" in data
-    bridge.send(data, "$copy")
-    out = shell.run("$copy.Name; $copy.Values -join ','; $copy.Inner.Key").out
-    assert out == "né\u20ac\n1,2,3\nValue\n"
-
-
-def test_a_view_of_an_object_goes_back_as_an_object(shell: Shell, bridge: ZeroCopyBridge) -> None:
-    shell.run("$object = [pscustomobject]@{Name='viewed'}")
-    view = bridge.receive("$object", return_memoryview=True)
-    bridge.send(view, "$copy")
-    assert shell.run("$copy.Name").out == "viewed\n"
-
-
-def test_plain_bytes_are_never_taken_for_an_object(shell: Shell, bridge: ZeroCopyBridge) -> None:
-    shell.run("$object = [pscustomobject]@{Name='x'}")
-    text = bytes(bridge.receive("$object"))
-    bridge.send(bytes(bytearray(text)), "$raw")
-    assert shell.run("$raw.GetType().Name").out == "Byte[]\n"
-
-
-OBJECTS = {
-    "a string": ("'text'", "$o -ceq 'text'"),
-    "a number": ("42", "$o -is [int] -and $o -eq 42"),
-    "null": ("$null", "$null -eq $o"),
-    "an empty array": ("@()", "$o.Count -eq 0"),
-    "an array": ("1,'two',3.5", "$o.Count -eq 3 -and $o[1] -eq 'two'"),
-    "int[]": ("[int[]](1..1000)", "($o -join ',') -eq ((1..1000) -join ',')"),
-    "a hashtable": ("@{a=1}", "$o.a -eq 1"),
-    "a date": ("[datetime]'2024-02-29'", "$o -is [datetime] -and $o.Day -eq 29"),
-    "a process": ("(Get-Process -Id $PID)", "$o.Id -eq $PID"),
-    "a pipeline": ("1..5 | Where-Object { $_ % 2 }", "($o -join ',') -eq '1,3,5'"),
-    "a member": ("([pscustomobject]@{D='d'}).D", "$o -eq 'd'"),
-    "a secure-looking control character": ('"a`0b`u{1}"', "$o.Length -eq 4"),
-}
-
-
-@pytest.mark.parametrize("expression, check", OBJECTS.values(), ids=OBJECTS.keys())
-def test_any_expression_can_be_sent(
-    shell: Shell, bridge: ZeroCopyBridge, expression: str, check: str
-) -> None:
-    data = bridge.receive(expression)
-    bridge.send(data, "$o")
-    assert shell.run(check).out == "True\n"
-
-
-def test_depth_is_that_of_export_clixml_unless_it_is_set(
-    shell: Shell, bridge: ZeroCopyBridge
-) -> None:
-    shell.run("class Level { $Inner; Level($inner) { $this.Inner = $inner } }")
-    shell.run("$deep = 'bottom'; foreach ($i in 1..6) { $deep = [Level]::new($deep) }")
-    assert b"bottom" not in bridge.receive("$deep")
-    assert b"bottom" in bridge.receive("$deep", depth=10)
-    future = bridge.send_from_powershell("$deep", depth=10)
-    assert b"bottom" in bridge.receive()
-    assert future.result(20).success
-
-
-TARGETS = [
-    "$plain",
-    "$global:scoped",
-    "$script:scoped",
-    "${braced name}",
-    "$table.key",
-    "$table['other']",
-    "$list[1]",
-    "[byte[]]$typed",
-    "$object.Property",
-]
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_everything_that_can_be_assigned_to_is_a_target(
-    shell: Shell, bridge: ZeroCopyBridge, target: str
-) -> None:
-    shell.run("$table = @{}; $list = @(0, 0, 0); $object = [pscustomobject]@{Property=0}")
-    bridge.send(b"\x01\x02\x03", target)
-    source = target.replace("[byte[]]", "")
-    assert shell.run(f"{source}.GetType().Name; {source} -join ','").out == "Byte[]\n1,2,3\n"
-
-
-def test_environment_variables_take_objects_as_text(shell: Shell, bridge: ZeroCopyBridge) -> None:
-    bridge.send(bridge.receive("'some text'"), "$env:ZCB_TARGET")
-    assert shell.run("$env:ZCB_TARGET").out == "some text\n"
-    shell.run("Remove-Item env:ZCB_TARGET")
-
-
 # Sizes that can't be
 
 
@@ -338,11 +243,7 @@ def test_several_threads_on_one_bridge(
         except Exception as error:
             failures.append((number, error))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(50)
+    in_threads(6, work)
     assert failures == []
 
 
@@ -352,13 +253,7 @@ def test_threads_that_send_without_target_keep_each_message_whole(
     size = FRAME + 12345
     shell.run("$whole = [object[]]::new(6)")
     futures = [small_bridge.receive_to_powershell(f"$whole[{i}]") for i in range(6)]
-    threads = [
-        threading.Thread(target=small_bridge.send, args=(bytes([65 + i]) * size,)) for i in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(50)
+    in_threads(6, lambda i: small_bridge.send(bytes([65 + i]) * size))
     assert all(future.result(30).success for future in futures)
     code = "($whole | ForEach-Object { \"$([char]$_[0])$($_.Length)\" } | Sort-Object) -join ' '"
     assert shell.run(code).out.split() == [f"{chr(65 + i)}{size}" for i in range(6)]

@@ -1,34 +1,16 @@
 /* Open-ended messages: their sender does not know how long they get. */
-#include "support.h"
+#include "pair.h"
 
-#define FRAME (UINT64_C(1) << 20)
-#define WINDOW (UINT64_C(256) << 10)
-#define PIECE (UINT64_C(64) << 10)
 #define SEED 42
 #define LONG (5 * FRAME + 123)
 
-struct pair {
-    zcb_channel *a, *b;
-    unsigned char *bytes; /* LONG of them */
-};
+/* What is sent, or a part of it. */
+static unsigned char content[LONG];
 
-static int set_up(void **state)
+static int fill_content(void **state)
 {
-    static struct pair pair;
-    zcb_channel_options options = {.frame_bytes = FRAME, .window_bytes = WINDOW};
-    assert_ok(zcb_channel_pair(&options, &pair.a, &pair.b));
-    pair.bytes = malloc(LONG);
-    fill(pair.bytes, LONG, SEED);
-    *state = &pair;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct pair *pair = *state;
-    zcb_channel_free(pair->a);
-    zcb_channel_free(pair->b);
-    free(pair->bytes);
+    (void)state;
+    fill(content, LONG, SEED);
     return 0;
 }
 
@@ -43,7 +25,7 @@ static void write_all(struct pair *pair, size_t from, size_t bytes)
 {
     zcb_wait wait = patience();
     size_t done = 0;
-    assert_ok(zcb_send_write(pair->a, pair->bytes + from, bytes, &done, &wait));
+    assert_ok(zcb_send_write(pair->a, content + from, bytes, &done, &wait));
     assert_int_equal(done, bytes);
 }
 
@@ -62,7 +44,7 @@ static zcb_message receive_begun(zcb_channel *channel, zcb_wish wish)
     return message;
 }
 
-/* Reads on to the message's end; true when it is all of pair->bytes up to `bytes`. */
+/* Reads on to the message's end; true when it is all of content up to `bytes`. */
 static bool reads(struct pair *pair, size_t from, size_t bytes, size_t step)
 {
     zcb_wait wait = patience();
@@ -72,7 +54,7 @@ static bool reads(struct pair *pair, size_t from, size_t bytes, size_t step)
     while (right && done == step) {
         done = 0;
         right = zcb_receive_read(pair->b, got, step, &done, &wait) == ZCB_OK &&
-                at + done <= bytes && memcmp(got, pair->bytes + at, done) == 0;
+                at + done <= bytes && memcmp(got, content + at, done) == 0;
         at += done;
     }
     free(got);
@@ -87,7 +69,7 @@ static void assert_works(struct pair *pair)
     /* A whole frame's worth, so that nothing of it is lost. */
     zcb_wait at_once = {0};
     zcb_message whole = {.kind = ZCB_KIND_BYTES, .id = 1, .bytes = FRAME};
-    assert_ok(zcb_send(pair->a, &whole, pair->bytes, &at_once));
+    assert_ok(zcb_send(pair->a, &whole, content, &at_once));
     assert_int_equal(receive_begun(pair->b, ZCB_WISH_COPY).bytes, FRAME);
     zcb_receive_drop(pair->b);
 }
@@ -104,7 +86,7 @@ static void a_short_one_needs_no_receiver_and_arrives_with_its_length(void **sta
     for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
         assert_int_equal(receive_begun(pair->b, ZCB_WISH_COPY).bytes, lengths[i]);
         assert_ok(zcb_receive_read(pair->b, got, lengths[i], NULL, NULL));
-        assert_memory_equal(got, pair->bytes, lengths[i]);
+        assert_memory_equal(got, content, lengths[i]);
         assert_ok(zcb_receive_end(pair->b));
     }
     assert_works(pair);
@@ -120,7 +102,7 @@ static void as_many_short_ones_are_queued_as_their_bytes_take(void **state)
         zcb_message message = {.kind = ZCB_KIND_BYTES, .bytes = ZCB_OPEN_ENDED};
         size_t done = 0;
         assert_ok(zcb_send_begin(pair->a, &message, &at_once));
-        assert_ok(zcb_send_write(pair->a, pair->bytes, 1024, &done, &at_once));
+        assert_ok(zcb_send_write(pair->a, content, 1024, &done, &at_once));
         assert_ok(zcb_send_end(pair->a));
     }
     for (size_t i = 0; i < most; i++) {
@@ -139,7 +121,7 @@ static void a_short_one_can_be_held_in_place(void **state)
     assert_ok(zcb_receive_lease(pair->b, &lease, NULL));
     assert_ok(zcb_receive_end(pair->b));
     assert_int_equal(zcb_lease_bytes(lease), 5000);
-    assert_memory_equal(zcb_lease_data(lease), pair->bytes, 5000);
+    assert_memory_equal(zcb_lease_data(lease), content, 5000);
     zcb_lease_free(lease);
     assert_works(pair);
 }
@@ -167,7 +149,7 @@ static void its_sender_runs_frame_and_window_ahead_and_goes_on_when_there_is_roo
     zcb_wait at_once = {0};
     size_t done = 0;
     begin(pair->a, 1);
-    assert_int_equal(zcb_send_write(pair->a, pair->bytes, LONG, &done, &at_once), ZCB_ERR_TIMEOUT);
+    assert_int_equal(zcb_send_write(pair->a, content, LONG, &done, &at_once), ZCB_ERR_TIMEOUT);
     assert_int_equal(done, FRAME + WINDOW);
     (void)receive_begun(pair->b, ZCB_WISH_COPY);
     unsigned char *got = malloc(LONG);
@@ -175,13 +157,13 @@ static void its_sender_runs_frame_and_window_ahead_and_goes_on_when_there_is_roo
     while (done < LONG) {
         zcb_error error = zcb_receive_read(pair->b, got + read, LONG - read, &read, &at_once);
         assert_int_equal(error, ZCB_ERR_TIMEOUT);
-        error = zcb_send_write(pair->a, pair->bytes + done, LONG - done, &done, &at_once);
+        error = zcb_send_write(pair->a, content + done, LONG - done, &done, &at_once);
         assert_true(error == ZCB_OK || error == ZCB_ERR_TIMEOUT);
     }
     assert_ok(zcb_send_end(pair->a));
     assert_ok(zcb_receive_read(pair->b, got + read, LONG - read, &read, &at_once));
     assert_int_equal(read, LONG);
-    assert_memory_equal(got, pair->bytes, LONG);
+    assert_memory_equal(got, content, LONG);
     free(got);
     assert_true(reads(pair, LONG, LONG, 1));
     assert_ok(zcb_receive_end(pair->b));
@@ -238,7 +220,7 @@ static void what_is_flushed_can_be_read_before_more_is_written(void **state)
     assert_int_equal(done, 0);
     assert_ok(zcb_send_flush(pair->a));
     assert_ok(zcb_receive_read(pair->b, got + 100, 200, &done, &at_once));
-    assert_memory_equal(got, pair->bytes, 300);
+    assert_memory_equal(got, content, 300);
     assert_ok(zcb_send_end(pair->a));
     assert_true(reads(pair, 300, 300, 10));
     assert_ok(zcb_receive_end(pair->b));
@@ -254,7 +236,7 @@ static void flushing_without_end_loses_nothing(void **state)
     begin(pair->a, 1);
     zcb_error error = ZCB_OK;
     while (!error && done < 2 * RING_ENTRIES) {
-        error = zcb_send_write(pair->a, pair->bytes + done, 1, &done, &at_once);
+        error = zcb_send_write(pair->a, content + done, 1, &done, &at_once);
         assert_ok(zcb_send_flush(pair->a));
     }
     assert_int_equal(error, ZCB_ERR_TIMEOUT);
@@ -283,7 +265,7 @@ static void any_steps_of_writing_and_reading_give_the_same_bytes(void **state)
                 ended = true;
             } else if (!ended) {
                 size_t left = length - written;
-                (void)zcb_send_write(pair->a, pair->bytes + written, step < left ? step : left,
+                (void)zcb_send_write(pair->a, content + written, step < left ? step : left,
                                      &written, &at_once);
                 if (next_random(&random) % 3 == 0)
                     assert_ok(zcb_send_flush(pair->a));
@@ -305,7 +287,7 @@ static void any_steps_of_writing_and_reading_give_the_same_bytes(void **state)
         }
         assert_ok(zcb_receive_end(pair->b));
         assert_int_equal(read, length);
-        assert_memory_equal(got, pair->bytes, length);
+        assert_memory_equal(got, content, length);
         free(got);
     }
     assert_works(pair);
@@ -324,7 +306,7 @@ static void *write_a_gigabyte(void *arg)
     error = zcb_send_begin(pair->a, &message, &wait);
     for (uint64_t at = 0; at < GIGABYTE && !error; at += FRAME) {
         size_t done = 0;
-        error = zcb_send_write(pair->a, pair->bytes, FRAME, &done, &wait);
+        error = zcb_send_write(pair->a, content, FRAME, &done, &wait);
     }
     if (!error)
         error = zcb_send_end(pair->a);
@@ -344,7 +326,7 @@ static void a_gigabyte_streams_through_the_smallest_memory(void **state)
     for (size_t done = FRAME; done == FRAME; read += done) {
         done = 0;
         assert_ok(zcb_receive_read(pair->b, got, FRAME, &done, &wait));
-        right = right && memcmp(got, pair->bytes, done) == 0;
+        right = right && memcmp(got, content, done) == 0;
     }
     assert_ok(zcb_receive_end(pair->b));
     void *error;
@@ -395,7 +377,7 @@ static void a_receiver_that_drops_it_stops_the_sender(void **state)
     write_all(pair, 0, 2 * PIECE);
     (void)receive_begun(pair->b, ZCB_WISH_COPY);
     zcb_receive_drop(pair->b);
-    assert_int_equal(zcb_send_write(pair->a, pair->bytes, LONG, &done, &wait), ZCB_ERR_REFUSED);
+    assert_int_equal(zcb_send_write(pair->a, content, LONG, &done, &wait), ZCB_ERR_REFUSED);
     zcb_send_drop(pair->a);
     assert_works(pair);
 }
@@ -418,13 +400,12 @@ static void only_steps_can_send_one(void **state)
 {
     struct pair *pair = *state;
     zcb_message message = {.kind = ZCB_KIND_BYTES, .bytes = ZCB_OPEN_ENDED};
-    assert_int_equal(zcb_send(pair->a, &message, pair->bytes, NULL), ZCB_ERR_INVALID);
+    assert_int_equal(zcb_send(pair->a, &message, content, NULL), ZCB_ERR_INVALID);
     assert_works(pair);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_short_one_needs_no_receiver_and_arrives_with_its_length),
         TEST(as_many_short_ones_are_queued_as_their_bytes_take),
@@ -444,5 +425,5 @@ int main(void)
         TEST(only_steps_can_send_one),
     };
 #undef TEST
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, fill_content, NULL);
 }

@@ -73,22 +73,27 @@ static void send_by_hand(plat_handle link, size_t bytes, unsigned count)
     assert_int_equal(sendmsg((int)link, &message, 0), bytes);
 }
 
+static void assert_receives(plat_handle link, zcb_error expected)
+{
+    char record[PLAT_LINK_BYTES];
+    size_t bytes;
+    unsigned count;
+    assert_int_equal(receive_record(link, record, &bytes, &count), expected);
+}
+
 static void more_handles_than_a_record_carries_are_refused_and_closed(void **state)
 {
     (void)state;
     struct links links = make_links();
     unsigned before = open_descriptors();
-    char record[PLAT_LINK_BYTES];
-    size_t bytes;
-    unsigned count;
     int off = 0;
     send_by_hand(links.a, 1, PLAT_LINK_HANDLES + 1);
-    assert_int_equal(receive_record(links.b, record, &bytes, &count), ZCB_ERR_PROTOCOL);
+    assert_receives(links.b, ZCB_ERR_PROTOCOL);
     send_by_hand(links.a, 1, 64);
-    assert_int_equal(receive_record(links.b, record, &bytes, &count), ZCB_ERR_PROTOCOL);
+    assert_receives(links.b, ZCB_ERR_PROTOCOL);
     assert_int_equal(setsockopt((int)links.b, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off)), 0);
     send_by_hand(links.a, 1, 64);
-    assert_int_equal(receive_record(links.b, record, &bytes, &count), ZCB_ERR_PROTOCOL);
+    assert_receives(links.b, ZCB_ERR_PROTOCOL);
     assert_int_equal(open_descriptors(), before);
     close_links(&links);
 }
@@ -98,11 +103,8 @@ static void handles_of_an_empty_record_are_closed(void **state)
     (void)state;
     struct links links = make_links();
     unsigned before = open_descriptors();
-    char record[PLAT_LINK_BYTES];
-    size_t bytes;
-    unsigned count;
     send_by_hand(links.a, 0, 2);
-    assert_int_equal(receive_record(links.b, record, &bytes, &count), ZCB_ERR_PEER_GONE);
+    assert_receives(links.b, ZCB_ERR_PEER_GONE);
     assert_int_equal(open_descriptors(), before);
     close_links(&links);
 }

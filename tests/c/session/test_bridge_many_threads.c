@@ -17,20 +17,24 @@ static void *send_some(void *arg)
     return NULL;
 }
 
+static bool succeeds(struct fixture *f, uint64_t id, const zcb_wait *wait)
+{
+    zcb_result *result = NULL;
+    bool right =
+        zcb_session_wait(f->session, id, &result, wait) == ZCB_OK && zcb_result_success(result);
+    zcb_result_free(result);
+    return right;
+}
+
 static void *post_some(void *arg)
 {
     struct crowd *crowd = arg;
     zcb_wait wait = patience();
     for (int i = 0; i < 100; i++) {
         uint64_t id;
-        zcb_result *result = NULL;
-        bool right =
-            zcb_bridge_post_receive(crowd->f->bridge, "$x", 2, 0, -1, &id, &wait) == ZCB_OK &&
-            zcb_session_wait(crowd->f->session, id, &result, &wait) == ZCB_OK &&
-            zcb_result_success(result);
-        if (!right)
+        if (zcb_bridge_post_receive(crowd->f->bridge, "$x", 2, 0, -1, &id, &wait) ||
+            !succeeds(crowd->f, id, &wait))
             atomic_fetch_add(&crowd->wrong, 1);
-        zcb_result_free(result);
     }
     return NULL;
 }
@@ -42,15 +46,9 @@ static void *fetch_some(void *arg)
     for (int i = 0; i < 100; i++) {
         uint64_t id;
         zcb_message message;
-        zcb_result *result = NULL;
-        bool right =
-            zcb_bridge_post_send(crowd->f->bridge, "5000", 4, 0, 0, -1, &id, &wait) == ZCB_OK &&
-            receive_bytes(crowd->f->bridge, &message) &&
-            zcb_session_wait(crowd->f->session, id, &result, &wait) == ZCB_OK &&
-            zcb_result_success(result);
-        if (!right)
+        if (zcb_bridge_post_send(crowd->f->bridge, "5000", 4, 0, 0, -1, &id, &wait) ||
+            !receive_bytes(crowd->f->bridge, &message) || !succeeds(crowd->f, id, &wait))
             atomic_fetch_add(&crowd->wrong, 1);
-        zcb_result_free(result);
     }
     return NULL;
 }
