@@ -4,17 +4,17 @@ using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>What the bridges have received, in order, on its way to the pipeline's thread.</summary>
+/// <summary>The queue of received messages, in order, from the bridges to the pipeline thread.</summary>
 internal sealed class Arrivals : IDisposable
 {
     private readonly object _lock = new();
     private readonly List<Arrival> _waiting = [];
 
-    /// <summary>Ends the wait of the pipeline's thread for its next command.</summary>
+    /// <summary>Ends the pipeline thread's wait for its next command.</summary>
     public CancelSource Wake { get; } = new();
 
     /// <param name="arrival">The message.</param>
-    /// <param name="wake">False when the caller is the pipeline's thread.</param>
+    /// <param name="wake">False if the caller is the pipeline thread.</param>
     public void Add(Arrival arrival, bool wake)
     {
         lock (_lock)
@@ -44,7 +44,7 @@ internal sealed class Arrivals : IDisposable
         }
     }
 
-    /// <summary>Takes back the message of a receive that was stopped; false when it isn't here.</summary>
+    /// <summary>Removes the message of a receive that was stopped; false if it isn't here.</summary>
     public bool Withdraw(ulong id)
     {
         lock (_lock)

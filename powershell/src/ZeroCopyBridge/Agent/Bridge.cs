@@ -21,7 +21,7 @@ internal sealed class Bridge
 
     public Outbox Outbox { get; }
 
-    /// <summary>Takes memory that is sent on this bridge without a copy.</summary>
+    /// <summary>Takes memory that can be sent on this bridge without a copy.</summary>
     /// <exception cref="ZcbException">There is none.</exception>
     public Lease Allocate(ulong bytes, in ZcbWait wait)
     {
@@ -32,7 +32,7 @@ internal sealed class Bridge
             error = _channel.Allocate(bytes, out lease, in ZcbWait.Never);
             if (error == ZcbError.Timeout)
             {
-                // Leases that nobody holds any more keep their room until they are collected.
+                // Unreachable leases keep their memory until they are collected.
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
                 error = _channel.Allocate(bytes, out lease, in wait);
@@ -50,7 +50,7 @@ internal sealed class Bridge
         });
     }
 
-    /// <summary>Ends all transfers. The channel itself goes when the last thread has left it.</summary>
+    /// <summary>Ends all transfers. The channel is freed when the last thread has left it.</summary>
     public void Close()
     {
         _channel.Close();

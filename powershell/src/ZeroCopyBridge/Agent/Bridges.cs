@@ -4,7 +4,7 @@ using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>The bridges that are open, by the number of their channel.</summary>
+/// <summary>The open bridges, by the number of their channel.</summary>
 internal sealed class Bridges
 {
     private readonly AgentConnection _connection;
@@ -21,7 +21,7 @@ internal sealed class Bridges
         _replies = replies;
     }
 
-    /// <summary>The bridge with this number, opened at its first use; null when it was closed.</summary>
+    /// <summary>The bridge with this number, opened at its first use; null if it was closed.</summary>
     /// <exception cref="ZcbException">Its channel can't be opened.</exception>
     public Bridge? Get(uint number)
     {
@@ -59,7 +59,7 @@ internal sealed class Bridges
         bridge?.Close();
     }
 
-    /// <summary>Waits for every message that has been sent to a posted receive. The pipeline's thread only.</summary>
+    /// <summary>Waits for every message that has been sent to a posted receive. The pipeline thread only.</summary>
     public void CatchUp()
     {
         foreach (Bridge bridge in _all)
@@ -68,7 +68,7 @@ internal sealed class Bridges
         }
     }
 
-    /// <summary>Stops a posted transfer; false when no bridge has it.</summary>
+    /// <summary>Stops a posted transfer; false if no bridge has it.</summary>
     public bool Withdraw(ulong id)
     {
         foreach (Bridge bridge in _all)

@@ -7,10 +7,10 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Agent;
 
 /// <summary>
-/// The receiving side of one bridge. Posted receives wait here, and one thread at a time takes their
-/// messages in: the pipeline's while it has nothing else to do (<see cref="Serve"/>), which saves two thread
-/// switches; otherwise a thread of the inbox's own, to which a half-received message is handed over. The
-/// program decides which message is for which receive and writes that into it.
+/// The receiving side of one bridge. Posted receives wait here. One thread at a time receives their messages: the
+/// pipeline thread while it has nothing else to do (<see cref="Serve"/>), which saves two thread switches; otherwise
+/// the inbox's own thread, which also takes over a message that is half received. The program decides which message
+/// is for which receive, and writes that into the message.
 /// </summary>
 internal sealed class Inbox
 {
@@ -18,17 +18,17 @@ internal sealed class Inbox
     private readonly Arrivals _arrivals;
     private readonly Replies _replies;
 
-    // Everything below is under this lock, save the message that is being received, which is _server's.
+    // Everything below is under this lock, except the message that is being received: that belongs to _server.
     private readonly object _lock = new();
     private readonly List<PostedReceive> _posted = [];
     private readonly Queue<(ZcbKind Kind, byte[] Payload)> _queued = [];
-    private CancelSource? _wake; // ends a wait of the own thread
+    private CancelSource? _wake; // ends a wait of the inbox's own thread
     private Thread? _thread;
     private Server _server;
     private PostedReceive? _receiving;
     private ulong _lastId;
     private bool _dropped;
-    private ulong _settled; // messages received whose arrival is entered: the channel's count runs ahead of it
+    private ulong _settled; // messages received and queued as arrivals; the channel's own count is ahead of this
     private string? _ended;
 
     // The message that is being received.
@@ -44,7 +44,7 @@ internal sealed class Inbox
         _replies = replies;
     }
 
-    /// <summary>Who takes messages in.</summary>
+    /// <summary>The thread that receives messages.</summary>
     private enum Server
     {
         None,
@@ -52,13 +52,13 @@ internal sealed class Inbox
         OwnThread,
     }
 
-    /// <summary>What has come of <see cref="Serve"/>.</summary>
+    /// <summary>The outcome of <see cref="Serve"/>.</summary>
     public enum Served
     {
-        /// <summary>A message was dealt with.</summary>
+        /// <summary>A message was handled.</summary>
         Message,
 
-        /// <summary>Nothing yet, and the pipeline has something else to do first.</summary>
+        /// <summary>No message yet, and the pipeline has something else to do first.</summary>
         Nothing,
 
         /// <summary>The pipeline is no longer needed here.</summary>
@@ -73,7 +73,7 @@ internal sealed class Inbox
         Discard,
     }
 
-    /// <summary>Notes a receive that failed before it could be posted: a message for it is to be discarded.</summary>
+    /// <summary>Notes a receive that failed before it was posted. A message for it will be discarded.</summary>
     public void Skip(ulong id)
     {
         lock (_lock)
@@ -83,8 +83,8 @@ internal sealed class Inbox
         }
     }
 
-    /// <summary>Posts a receive. The pipeline's thread only.</summary>
-    /// <returns>True when the pipeline is to <see cref="Serve"/> this inbox.</returns>
+    /// <summary>Posts a receive. The pipeline thread only.</summary>
+    /// <returns>True if the pipeline has to <see cref="Serve"/> this inbox.</returns>
     public bool Post(PostedReceive receive)
     {
         string? ended;
@@ -117,8 +117,8 @@ internal sealed class Inbox
     }
 
     /// <summary>
-    /// Takes in one message on the pipeline's thread, or waits for it until a command comes or an arrival wakes
-    /// the pipeline: then what has begun goes on in the own thread.
+    /// Receives one message on the pipeline thread. The wait ends when a command comes or an arrival wakes the
+    /// pipeline. A message that is half received then goes on in the inbox's own thread.
     /// </summary>
     public Served Serve(in ZcbWait untilCommand)
     {
@@ -155,7 +155,8 @@ internal sealed class Inbox
             }
         }
 
-        // Of a message that is there completely the rest is soon copied, and the command would wait for it.
+        // A message that has been sent completely is finished here: copying the rest is short, and the command would have to
+        // wait for it anyway.
         (ulong sent, ulong received) = _channel.Counts;
         if (sent > received && TakeOne(in ZcbWait.Never))
         {
@@ -166,7 +167,7 @@ internal sealed class Inbox
         return Served.Over;
     }
 
-    /// <summary>The pipeline has other things to do: what is left goes on in the own thread.</summary>
+    /// <summary>The pipeline has other things to do. The inbox's own thread takes over.</summary>
     public void HandOver()
     {
         lock (_lock)
@@ -188,8 +189,8 @@ internal sealed class Inbox
     }
 
     /// <summary>
-    /// Waits until every message that was sent completely before this call, and whose receive is posted, is
-    /// among the arrivals. It never waits for the program.
+    /// Waits until every message that was sent completely before this call, and whose receive is posted, is in the
+    /// queue of arrivals. Never waits for the program.
     /// </summary>
     public void CatchUp()
     {
@@ -221,7 +222,7 @@ internal sealed class Inbox
         _channel.RemoveUser();
     }
 
-    /// <summary>Stops a posted receive; false when it isn't here.</summary>
+    /// <summary>Stops a posted receive; false if it isn't here.</summary>
     public bool Withdraw(ulong id)
     {
         lock (_lock)
@@ -253,7 +254,7 @@ internal sealed class Inbox
         return true;
     }
 
-    /// <summary>Fails what is posted and ends the thread.</summary>
+    /// <summary>Fails all posted receives and ends the thread.</summary>
     public void End(string reason)
     {
         PostedReceive[] failed;
@@ -279,7 +280,7 @@ internal sealed class Inbox
             {
                 if (_dropped)
                 {
-                    // The rest of a dropped message goes by inside Begin, where nobody pulses; so end its wait.
+                    // Begin discards the rest of a dropped message and does not pulse meanwhile. So end its wait.
                     _wake?.Set();
                 }
 
@@ -298,12 +299,12 @@ internal sealed class Inbox
 
     private bool InMessage => _receiving is not null || _payload is not null;
 
-    // Under the lock: a message that has begun is brought to its end also when the channel is closed.
+    // Under the lock. A message that has begun is received to its end even if the channel is closed.
     private bool CanGoOn() =>
         InMessage
         || (_ended is null && _posted.Count > 0 && (_begun is null || Judge(_begun.Value, out _) != Step.Wait));
 
-    // Under the lock: what is to be done with the message at the head of the stream.
+    // Under the lock: decides what to do with the message at the head of the stream.
     private Step Judge(in ZcbMessage message, out PostedReceive? receive)
     {
         ulong id = message.Id;
@@ -315,7 +316,7 @@ internal sealed class Inbox
 
         if (id == 0)
         {
-            // It belongs to a receive still to come; those that are posted must not wait behind it.
+            // It is for a receive that is still to come. The posted receives must not wait behind it.
             return _posted.Count > 0 ? Step.Keep : Step.Wait;
         }
 
@@ -346,7 +347,7 @@ internal sealed class Inbox
         return _thread is not null;
     }
 
-    // Nobody can go on with what is posted: rather the end of the bridge than a program that waits for ever.
+    // No thread can serve what is posted. Closing the bridge is better than a program that waits for ever.
     private void GiveUp()
     {
         _channel.Close();
@@ -409,7 +410,7 @@ internal sealed class Inbox
         }
     }
 
-    /// <summary>Deals with the message at the head of the stream; false when its wait has ended before.</summary>
+    /// <summary>Handles the message at the head of the stream; false if the wait ended first.</summary>
     private bool TakeOne(in ZcbWait wait)
     {
         if (_begun is null && !Begin(in wait))
@@ -420,7 +421,7 @@ internal sealed class Inbox
         ZcbMessage message = _begun!.Value;
         if (!InMessage && !Prepare(in message))
         {
-            return _begun is null; // discarded; or it waits for its receive
+            return _begun is null; // true: it was discarded; false: it waits for its receive
         }
 
         return Receive(in message, in wait);
@@ -455,7 +456,7 @@ internal sealed class Inbox
         return false;
     }
 
-    /// <summary>Finds out whose the message is and makes room for it; false when there is nothing to receive.</summary>
+    /// <summary>Finds the receive of the message and makes room for it; false if there is nothing to receive.</summary>
     private bool Prepare(in ZcbMessage message)
     {
         PostedReceive? receive;
@@ -536,7 +537,7 @@ internal sealed class Inbox
         return true;
     }
 
-    /// <summary>Keeps a message for a receive still to come, unless that came meanwhile.</summary>
+    /// <summary>Keeps a message for a later receive, unless that receive has been posted meanwhile.</summary>
     private void KeepQueued(ZcbKind kind, byte[] payload)
     {
         lock (_lock)
@@ -561,7 +562,7 @@ internal sealed class Inbox
             : _channel.Read(_payload, ref _read, in wait);
     }
 
-    /// <summary>Holds the message in place; one that streams, because the frame had no room, is copied.</summary>
+    /// <summary>Holds the message in place. A message that streams, because the frame had no room, is copied.</summary>
     private ZcbError TakeLease(in ZcbMessage message, in ZcbWait wait, out object? value)
     {
         ZcbError error = _channel.TakeLease(out Lease? lease, in wait);
@@ -571,7 +572,7 @@ internal sealed class Inbox
             return error;
         }
 
-        // Leases that nobody holds any more keep their room until they are collected: the next one shall find some.
+        // Unreachable leases keep their memory until they are collected. Collect now, so that the next message finds room.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: false);
         _payload = Allocate(message.Bytes, out _);
         value = _payload;
@@ -607,7 +608,7 @@ internal sealed class Inbox
             withdrawn = receive.Withdrawn;
             if (error == ZcbError.Aborted && !withdrawn && _ended is null)
             {
-                // The program gave the message up; this receive is still the first in the line.
+                // The program withdrew the message. This receive is still the first in the queue.
                 _posted.Insert(0, receive);
                 return;
             }

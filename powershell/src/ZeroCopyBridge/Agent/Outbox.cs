@@ -5,9 +5,9 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Agent;
 
 /// <summary>
-/// The sending side of one bridge: messages leave in the order of their commands. The pipeline's thread
-/// sends while it has nothing else to do; what is not gone when the next command comes goes on in a
-/// thread of the outbox's own, so that no command waits for a reader.
+/// The sending side of one bridge. Messages are sent in the order of their commands. The pipeline thread sends while
+/// it has nothing else to do. When the next command comes, the outbox's own thread sends the rest, so that no command
+/// waits for a receiver.
 /// </summary>
 internal sealed class Outbox
 {
@@ -20,7 +20,7 @@ internal sealed class Outbox
     // Everything below is under this lock.
     private readonly object _lock = new();
     private readonly LinkedList<PostedSend> _waiting = [];
-    private CancelSource? _cancel; // ends a wait of the own thread
+    private CancelSource? _cancel; // ends a wait of the outbox's own thread
     private Thread? _thread;
     private PostedSend? _sending;
     private string? _ended;
@@ -32,7 +32,7 @@ internal sealed class Outbox
         _replies = replies;
     }
 
-    /// <summary>Sends a message, now or in its turn. The pipeline's thread only.</summary>
+    /// <summary>Sends a message, or queues it behind others. The pipeline thread only.</summary>
     /// <param name="message">What to send.</param>
     /// <param name="untilCommand">A wait that ends when the pipeline has something else to do.</param>
     public void Post(PostedSend message, in ZcbWait untilCommand)
@@ -63,7 +63,7 @@ internal sealed class Outbox
         }
     }
 
-    /// <summary>Stops a message that hasn't left; false when it isn't here.</summary>
+    /// <summary>Stops a message that is not sent completely; false if it isn't here.</summary>
     public bool Withdraw(ulong id)
     {
         lock (_lock)
@@ -84,7 +84,7 @@ internal sealed class Outbox
 
             if (node.Value.Begun)
             {
-                node.Value.Withdrawn = true; // the thread is about to go on with it
+                node.Value.Withdrawn = true; // the thread is about to continue with it
                 return true;
             }
 
@@ -96,7 +96,7 @@ internal sealed class Outbox
         return true;
     }
 
-    /// <summary>Fails what hasn't left and ends the thread.</summary>
+    /// <summary>Fails all messages that are not sent completely, and ends the thread.</summary>
     public void End(string reason)
     {
         PostedSend[] failed;
@@ -152,7 +152,7 @@ internal sealed class Outbox
         Monitor.PulseAll(_lock);
     }
 
-    /// <summary>Where nobody can send what waits the bridge ends, rather than a program waits for ever.</summary>
+    /// <summary>Closes the bridge if no thread can send what waits. That is better than a program that waits for ever.</summary>
     private void EndWithoutThread()
     {
         bool stuck;
@@ -172,7 +172,7 @@ internal sealed class Outbox
     {
         bool open = _channel.TryAddUser();
 
-        // The word that a transfer has failed must not be late because nobody reads it.
+        // The report that a transfer has failed must not wait until somebody receives its error message.
         ZcbError error = open
             ? message.Advance(_channel, in message.Completes ? ref untilCommand : ref ZcbWait.Never)
             : ZcbError.Closed;
@@ -286,7 +286,7 @@ internal sealed class Outbox
         }
     }
 
-    /// <summary>Who waits for the message learns why it doesn't come; where not even that can be sent, the bridge ends.</summary>
+    /// <summary>Tells the receiver why the message doesn't come. If even that can't be sent, closes the bridge.</summary>
     private void TellReader(PostedSend message, string reason)
     {
         if (!message.Completes)

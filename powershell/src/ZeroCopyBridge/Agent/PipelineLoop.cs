@@ -5,7 +5,7 @@ using ZeroCopyBridge.Values;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>The work of the pipeline's thread: takes the commands in order and carries them out.</summary>
+/// <summary>The loop of the pipeline thread: takes the commands in order and executes them.</summary>
 internal sealed class PipelineLoop
 {
     private readonly AgentConnection _connection;
@@ -19,7 +19,7 @@ internal sealed class PipelineLoop
     private readonly ZcbWait _untilWoken;
     private readonly ZcbWait _untilCommand;
     private Inbox? _served;
-    private ZcbCommand? _held; // taken, and to be carried out once a stop that hit something else is over
+    private ZcbCommand? _held; // taken, to be executed after a stop that hit something else
     private ulong _currentId;
 
     public PipelineLoop(AgentConnection connection, EngineSession session, Bridges bridges, Arrivals arrivals, Replies replies)
@@ -38,13 +38,13 @@ internal sealed class PipelineLoop
     /// <summary>The code of the <c>exit</c> that ended the session, otherwise 0.</summary>
     public int ExitCode { get; private set; }
 
-    /// <summary>Takes one command, or what has arrived meanwhile; false when the session is over.</summary>
+    /// <summary>Executes one command, or assigns what has arrived; false if the session is over.</summary>
     public bool Step(CommandRunner runner)
     {
         AssignArrivals(runner);
         if (_session.StopRequested)
         {
-            return true; // a stop ends the outer pipeline; what follows runs in the next one
+            return true; // a stop ends the outer pipeline; the next command runs in a new one
         }
 
         if (_held is ZcbCommand held)
@@ -87,12 +87,12 @@ internal sealed class PipelineLoop
 
     private bool Carry(CommandRunner runner, in ZcbCommand command)
     {
-        // What was sent before this command was submitted is in its variable before the command runs.
+        // Data that was sent before this command was submitted must be in its variable before the command runs.
         _bridges.CatchUp();
         AssignArrivals(runner);
         if (_session.StopRequested)
         {
-            _held = command; // its text stays until the next one is asked for
+            _held = command; // its text stays valid until the next call of Next
             return true;
         }
 
@@ -123,7 +123,7 @@ internal sealed class PipelineLoop
         }
     }
 
-    /// <summary>Turns to another inbox, or to none; what the one so far was receiving goes on without the pipeline.</summary>
+    /// <summary>Switches to another inbox, or to none. The old inbox goes on without the pipeline.</summary>
     private void Serve(Inbox? inbox)
     {
         if (_served is not null && _served != inbox)

@@ -2,7 +2,7 @@ using ZeroCopyBridge.Values;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>A RECEIVE command whose turn has come and that waits for its message.</summary>
+/// <summary>A RECEIVE command that was taken from the queue and waits for its message.</summary>
 internal sealed class PostedReceive
 {
     public PostedReceive(ulong id, VariableTarget target, bool takeQueued, bool lease)
@@ -17,12 +17,12 @@ internal sealed class PostedReceive
 
     public VariableTarget Target { get; }
 
-    /// <summary>True when it is also given the oldest message that was sent to no receive in particular.</summary>
+    /// <summary>True if it has to take the oldest message that was sent before any receive was posted.</summary>
     public bool TakeQueued { get; }
 
-    /// <summary>True when the variable is to hold the message in place.</summary>
+    /// <summary>True if the variable has to hold the message in place.</summary>
     public bool Lease { get; }
 
-    /// <summary>Set under the inbox's lock when it is stopped while its message comes in.</summary>
+    /// <summary>Set under the inbox's lock when the receive is stopped while its message arrives.</summary>
     public bool Withdrawn { get; set; }
 }

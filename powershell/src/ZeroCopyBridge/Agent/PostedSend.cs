@@ -7,7 +7,7 @@ using ZeroCopyBridge.Values;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>A message on its way to the program: the value of a SEND command, or why there is none.</summary>
+/// <summary>A message to the program: the value of a SEND command, or the reason why there is none.</summary>
 internal sealed class PostedSend
 {
     private readonly long _start = Stopwatch.GetTimestamp();
@@ -27,26 +27,26 @@ internal sealed class PostedSend
 
     public ZcbKind Kind { get; }
 
-    /// <summary>True when its command ends with it; the command of an error message has ended already.</summary>
+    /// <summary>True if the command ends with this message. The command of an error message has ended already.</summary>
     public bool Completes => Kind != ZcbKind.Error;
 
-    /// <summary>True from the moment it has the channel's sending turn.</summary>
+    /// <summary>True while this message has the channel's lock for sending.</summary>
     public bool Begun { get; private set; }
 
-    /// <summary>Set under the outbox's lock when it is stopped while it goes out.</summary>
+    /// <summary>Set under the outbox's lock when the message is stopped while it is being sent.</summary>
     public bool Withdrawn { get; set; }
 
     public TimeSpan Elapsed => Runtime.Elapsed(_start);
 
-    /// <summary>The message for a value, whose memory it keeps until <see cref="Release"/>; for a byte[] it is the user's own array.</summary>
-    /// <returns>Null when it is a lease that was disposed of.</returns>
+    /// <summary>The message for a value. It keeps the value's memory until <see cref="Release"/>; for a byte[] that is the user's own array.</summary>
+    /// <returns>Null for a lease that was disposed of.</returns>
     public static PostedSend? TryValue(ulong id, in OutgoingValue value) => value.Lease is null || value.Lease.TryKeep()
         ? new PostedSend(id, value.IsCliXml ? ZcbKind.CliXml : ZcbKind.Bytes, value.Bytes, value.Lease)
         : null;
 
     public static PostedSend Error(ulong id, string text) => new(id, ZcbKind.Error, Encoding.UTF8.GetBytes(text));
 
-    /// <summary>Sends what has not left yet. After a passing error it can go on, on any thread.</summary>
+    /// <summary>Sends the rest of the message. After a passing error, call it again, on any thread.</summary>
     public ZcbError Advance(Channel channel, in ZcbWait wait)
     {
         if (_lease is not null)
@@ -75,10 +75,10 @@ internal sealed class PostedSend
         return result;
     }
 
-    /// <summary>It is done with, in whatever way: once.</summary>
+    /// <summary>Releases the value's memory. Call it once, however the message ended.</summary>
     public void Release() => _lease?.LetGo();
 
-    /// <summary>Gives the sending turn back; the reader discards what has left.</summary>
+    /// <summary>Releases the lock for sending. The receiver discards what was sent.</summary>
     public void GiveUp(Channel channel)
     {
         if (Begun)

@@ -6,8 +6,8 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Agent;
 
 /// <summary>
-/// Answers the program. An error of the connection isn't reported: it means that the program is gone, and
-/// the listener ends the process for that.
+/// Sends results to the program. Errors of the connection aren't reported: they mean that the program is gone, and
+/// then the listener ends the process.
 /// </summary>
 internal sealed unsafe class Replies
 {
@@ -22,10 +22,10 @@ internal sealed unsafe class Replies
         _output = output;
     }
 
-    /// <summary>Makes the calling thread the pipeline's.</summary>
+    /// <summary>Makes the calling thread the pipeline thread.</summary>
     public void Own() => _pipelineThreadId = Environment.CurrentManagedThreadId;
 
-    /// <summary>Sends what the command has written so far. The pipeline's thread only.</summary>
+    /// <summary>Sends what the command has written so far. The pipeline thread only.</summary>
     public void SendOutput(ulong id, bool last)
     {
         _output.MoveTo(_texts, last);
@@ -43,7 +43,7 @@ internal sealed unsafe class Replies
         _texts.Clear();
     }
 
-    /// <summary>Ends a RUN command with what is left of its text. The pipeline's thread only.</summary>
+    /// <summary>Ends a RUN command with the rest of its text. The pipeline thread only.</summary>
     public void CompleteRun(ulong id, in CommandOutcome outcome)
     {
         _output.MoveTo(_texts, last: true);
@@ -70,7 +70,7 @@ internal sealed unsafe class Replies
     /// <summary>Ends a transfer that failed. Any thread.</summary>
     /// <param name="id">The transfer.</param>
     /// <param name="error">Why, for the user.</param>
-    /// <param name="refused">True for a receive that took no message.</param>
+    /// <param name="refused">True if it is a receive that took no message.</param>
     /// <param name="elapsed">The time the engine spent on it.</param>
     public void FailTransfer(ulong id, string error, bool refused, TimeSpan elapsed = default) =>
         Complete(id, ZcbStatus.Done, error, refused, elapsed);
@@ -97,7 +97,7 @@ internal sealed unsafe class Replies
         }
     }
 
-    /// <summary>Where there is no memory for the texts, the program at least learns that the command has ended.</summary>
+    /// <summary>If there is no memory for the texts, the program still learns that the command has ended.</summary>
     private void Complete(in ZcbResult result)
     {
         bool soon = Environment.CurrentManagedThreadId == _pipelineThreadId;

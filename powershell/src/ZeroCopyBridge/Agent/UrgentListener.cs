@@ -4,7 +4,7 @@ using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>Hears what can't wait for the pipeline: stops, closed bridges, and the end of the program.</summary>
+/// <summary>Handles requests that can't wait for the pipeline: stops, closed bridges, and the end of the program.</summary>
 internal sealed class UrgentListener
 {
     private readonly AgentConnection _connection;
@@ -42,7 +42,7 @@ internal sealed class UrgentListener
 
         if (error == ZcbError.Closed)
         {
-            // The session ends in good order, unless the program dies first; a running command must not keep it.
+            // The program ends the session. Stop the running command, so that the engine can end by itself.
             _session.StopRunning();
             _connection.AwaitProgramEnd();
         }
@@ -50,8 +50,8 @@ internal sealed class UrgentListener
         AgentConnection.EndProcess();
     }
 
-    // A transfer moves on while this looks: a send from running to posted, a receive from posted over
-    // arrived to running. Looking in this order meets it somewhere, unless it is done.
+    // A transfer can change its place during this search: a send goes from running to posted, and a receive from posted
+    // to arrived to running. This order finds it in one of its places, unless it is done.
     private void Stop(ulong id)
     {
         if (_session.TryStop(id) || _bridges.Withdraw(id))

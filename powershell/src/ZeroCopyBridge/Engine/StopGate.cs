@@ -5,9 +5,9 @@ using System.Management.Automation;
 namespace ZeroCopyBridge.Engine;
 
 /// <summary>
-/// Lets another thread stop the command that runs, or one that is still to come, and no other: a stop that
-/// comes late meets an id that isn't current any more. The engine can only stop a whole pipeline, so after
-/// a stop that hit, the outer pipeline has to be started anew (<see cref="StopRequested"/>).
+/// Lets another thread stop the running command, or a command that is still queued, and no other one. A stop that comes
+/// too late names an id that isn't current any more, and does nothing. The engine can only stop a whole pipeline. So the
+/// outer pipeline must be restarted after each stop of a running command (<see cref="StopRequested"/>).
 /// </summary>
 internal sealed class StopGate
 {
@@ -29,7 +29,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Stops the command <paramref name="id"/> if it runs or is still to be taken; any thread.</summary>
+    /// <summary>Stops the command <paramref name="id"/> if it runs or was not taken yet. Any thread.</summary>
     public bool TryStop(ulong id)
     {
         lock (_lock)
@@ -44,7 +44,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Stops whatever runs; any thread.</summary>
+    /// <summary>Stops the running command, if any. Any thread.</summary>
     public void StopRunning()
     {
         lock (_lock)
@@ -56,7 +56,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Takes a command, in the order of ids; false when it was stopped before its turn. From now on it can be stopped.</summary>
+    /// <summary>Takes a command, in the order of ids; false if it was stopped before its turn. From now on it can be stopped.</summary>
     public bool Take(ulong id)
     {
         lock (_lock)
@@ -81,7 +81,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Ends the time in which the command can be stopped; returns true when a stop has hit it.</summary>
+    /// <summary>Ends the time in which the command can be stopped; true if it was stopped.</summary>
     public bool Leave()
     {
         lock (_lock)
@@ -91,7 +91,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Names the outer pipeline that a stop is to end.</summary>
+    /// <summary>Sets the outer pipeline that a stop has to end.</summary>
     public void Open(PowerShell pipeline)
     {
         lock (_lock)
@@ -100,7 +100,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Waits until a requested stop is over, so that the runspace is free again.</summary>
+    /// <summary>Waits until a requested stop is done, so that the runspace is free again.</summary>
     public void Close()
     {
         PowerShell? pipeline;

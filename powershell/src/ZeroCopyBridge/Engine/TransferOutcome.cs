@@ -4,7 +4,7 @@ namespace ZeroCopyBridge.Engine;
 
 /// <summary>How the part of a transfer that needs the engine ended.</summary>
 /// <param name="Error">Why it failed, or null.</param>
-/// <param name="StopRequested">True when somebody has stopped the transfer, whether or not its work got done.</param>
+/// <param name="StopRequested">True if the transfer was stopped, whether or not its work was done.</param>
 /// <param name="Elapsed">The time it took.</param>
 internal readonly record struct TransferOutcome(string? Error, bool StopRequested, TimeSpan Elapsed)
 {

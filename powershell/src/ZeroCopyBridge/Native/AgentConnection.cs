@@ -5,7 +5,7 @@ namespace ZeroCopyBridge.Native;
 /// <summary>This process's connection to the program that started it.</summary>
 internal sealed unsafe class AgentConnection : IDisposable
 {
-    private const int HungUp = 129; // 128 + SIGHUP, as a shell says it
+    private const int HungUp = 129; // 128 + SIGHUP, the code that a shell reports
 
     private readonly AgentHandle _handle;
 
@@ -23,11 +23,11 @@ internal sealed unsafe class AgentConnection : IDisposable
             : throw new ZcbException("connecting to the program that started this engine", error, NativeText.Of(in why));
     }
 
-    /// <summary>Waits for the next command; its text lies in native memory until the next call.</summary>
+    /// <summary>Waits for the next command. Its text is in native memory and valid until the next call.</summary>
     public ZcbError Next(out ZcbCommand command, in ZcbWait wait) =>
         NativeMethods.zcb_agent_next(_handle, out command, in wait);
 
-    /// <summary>A wait that ends when a command has come, or with <paramref name="source"/>; valid as long as both live.</summary>
+    /// <summary>A wait that ends when a command comes, or with <paramref name="source"/>. Valid while both objects live.</summary>
     public ZcbWait UntilCommand(CancelSource source) =>
         source.Wait with { Watch = NativeMethods.zcb_agent_commands(_handle) };
 
@@ -45,14 +45,14 @@ internal sealed unsafe class AgentConnection : IDisposable
 
     /// <summary>Ends a command.</summary>
     /// <param name="result">How it ended.</param>
-    /// <param name="soon">True on the pipeline's thread: who only has a callback may hear of it with <see cref="Flush"/>.</param>
+    /// <param name="soon">True on the pipeline thread: a program that has only a callback need not be woken before <see cref="Flush"/>.</param>
     public ZcbError Complete(in ZcbResult result, bool soon) =>
         NativeMethods.zcb_agent_complete(_handle, in result, soon ? (byte)1 : (byte)0);
 
-    /// <summary>Wakes the program for what was completed "soon"; the pipeline's thread, before it does something that may take long.</summary>
+    /// <summary>Wakes the program for commands that were completed with soon. The pipeline thread calls it before it does something that may take long.</summary>
     public void Flush() => NativeMethods.zcb_agent_flush(_handle);
 
-    /// <summary>The channel of a bridge; null when the bridge was closed.</summary>
+    /// <summary>The channel of a bridge; null if the bridge was closed.</summary>
     /// <exception cref="ZcbException">The channel can't be opened.</exception>
     public Channel? OpenChannel(uint number)
     {
@@ -65,15 +65,15 @@ internal sealed unsafe class AgentConnection : IDisposable
         };
     }
 
-    /// <summary>The number of the bridge with this name; null when there is none.</summary>
+    /// <summary>The number of the bridge with this name; null if there is none.</summary>
     public uint? FindChannel(string name) =>
         NativeMethods.zcb_agent_find_channel(_handle, NativeText.For(name), out uint number) == ZcbError.Ok ? number : null;
 
     public void ForgetChannel(uint number) => NativeMethods.zcb_agent_forget_channel(_handle, number);
 
-    /// <summary>Reads what was written past <see cref="Console"/> to the process's own output; 0 when there is nothing.</summary>
+    /// <summary>Reads what was written directly to the process's own output, not through <see cref="Console"/>; 0 if there is nothing.</summary>
     /// <param name="stream">1 for standard output, 2 for standard error.</param>
-    /// <param name="buffer">Takes the bytes.</param>
+    /// <param name="buffer">Receives the bytes.</param>
     public int ReadConsole(int stream, Span<byte> buffer)
     {
         fixed (byte* bytes = buffer)

@@ -20,11 +20,11 @@ internal sealed class CancelSource : IDisposable
 
     private CancelSource(nint cancel) => _handle = new CancelHandle(cancel);
 
-    /// <summary>Null where the system has no handle for it.</summary>
+    /// <summary>Makes one; null if the system has no handle for it.</summary>
     public static CancelSource? TryCreate() =>
         NativeMethods.zcb_cancel_create(out nint cancel) == ZcbError.Ok ? new CancelSource(cancel) : null;
 
-    /// <summary>A wait without limit that this ends; valid while this object lives.</summary>
+    /// <summary>A wait without limit that this object can end. Valid while this object lives.</summary>
     public unsafe ZcbWait Wait => new() { DeadlineNs = long.MaxValue, Cancel = _handle.DangerousGetHandle() };
 
     public void Set() => NativeMethods.zcb_cancel_set(_handle);

@@ -18,7 +18,7 @@ internal sealed unsafe class Channel
     /// <summary>The largest message that can be held in place.</summary>
     public ulong FrameBytes { get; }
 
-    /// <summary>How many messages the other side has sent completely, and how many of those were received or dropped.</summary>
+    /// <summary>How many messages the other side has sent completely, and how many of these were received or dropped.</summary>
     public (ulong Sent, ulong Received) Counts
     {
         get
@@ -28,14 +28,14 @@ internal sealed unsafe class Channel
         }
     }
 
-    /// <summary>Takes the sending turn for a message of this size.</summary>
+    /// <summary>Begins a message of this size. No other thread can send until it is ended or dropped.</summary>
     public ZcbError BeginSend(ZcbKind kind, ulong id, ulong bytes, in ZcbWait wait)
     {
         var message = new ZcbMessage { Kind = kind, Id = id, Bytes = bytes };
         return NativeMethods.zcb_send_begin(_handle, in message, in wait);
     }
 
-    /// <summary>Sends the payload from <paramref name="written"/> on, which counts up, also on errors.</summary>
+    /// <summary>Sends the payload from <paramref name="written"/> on. That number grows by what was sent, even on errors.</summary>
     public ZcbError Write(ReadOnlySpan<byte> payload, ref nuint written, in ZcbWait wait)
     {
         fixed (byte* bytes = payload)
@@ -47,10 +47,10 @@ internal sealed unsafe class Channel
 
     public void EndSend() => NativeMethods.zcb_send_end(_handle);
 
-    /// <summary>Ends the sending turn and gives the message up.</summary>
+    /// <summary>Withdraws the message.</summary>
     public void DropSend() => NativeMethods.zcb_send_drop(_handle);
 
-    /// <summary>Sends what a lease holds, which its caller keeps, without a copy where it is memory of this channel that was not sent yet.</summary>
+    /// <summary>Sends the bytes of a lease, which the caller keeps. Makes no copy if they are memory of this channel that was not sent yet.</summary>
     public ZcbError Send(ulong id, Lease lease, in ZcbWait wait)
     {
         var message = new ZcbMessage { Kind = ZcbKind.Bytes, Id = id, Bytes = (ulong)lease.Length };
@@ -65,11 +65,11 @@ internal sealed unsafe class Channel
         return error;
     }
 
-    /// <summary>Takes the receiving turn for the next message.</summary>
+    /// <summary>Begins to receive the next message. No other thread can receive until it is ended or dropped.</summary>
     public ZcbError Begin(ZcbWish wish, out ZcbMessage message, in ZcbWait wait) =>
         NativeMethods.zcb_receive_begin(_handle, wish, out message, in wait);
 
-    /// <summary>Reads the payload of the message that was begun from <paramref name="read"/> on, which counts up, also on errors.</summary>
+    /// <summary>Reads the payload of the current message from <paramref name="read"/> on. That number grows by what was read, even on errors.</summary>
     public ZcbError Read(Span<byte> payload, ref nuint read, in ZcbWait wait)
     {
         fixed (byte* bytes = payload)
@@ -78,7 +78,7 @@ internal sealed unsafe class Channel
         }
     }
 
-    /// <summary>Takes the message that was begun in place.</summary>
+    /// <summary>Takes the current message in place.</summary>
     public ZcbError TakeLease(out Lease? lease, in ZcbWait wait)
     {
         ZcbError error = NativeMethods.zcb_receive_lease(_handle, out nint taken, in wait);
@@ -86,16 +86,16 @@ internal sealed unsafe class Channel
         return error;
     }
 
-    /// <summary>Ends the turn of a message that was read or leased.</summary>
+    /// <summary>Ends the receive of a message that was read or leased.</summary>
     public void End() => NativeMethods.zcb_receive_end(_handle);
 
-    /// <summary>Ends the turn of the message that was begun and discards what is left of it.</summary>
+    /// <summary>Ends the receive of the current message and discards the rest of it.</summary>
     public void Drop() => NativeMethods.zcb_receive_drop(_handle);
 
-    /// <summary>Ends every wait, on this side and the other.</summary>
+    /// <summary>Ends every wait on both sides.</summary>
     public void Close() => NativeMethods.zcb_channel_close(_handle);
 
-    /// <summary>Keeps the channel for the caller's calls; false when it is gone.</summary>
+    /// <summary>Keeps the channel alive while the caller uses it; false if it was freed.</summary>
     public bool TryAddUser()
     {
         for (int users = _users; users > 0; users = _users)
@@ -109,7 +109,7 @@ internal sealed unsafe class Channel
         return false;
     }
 
-    /// <summary>The last user's end frees it. Its maker is the first user.</summary>
+    /// <summary>Removes a user. The last one frees the channel. The constructor counts as the first user.</summary>
     public void RemoveUser()
     {
         if (Interlocked.Decrement(ref _users) == 0)

@@ -1,6 +1,6 @@
 namespace ZeroCopyBridge.Native;
 
-/// <summary>The error numbers of zcb.h that this module tells apart.</summary>
+/// <summary>The error numbers of zcb.h that this module distinguishes.</summary>
 internal enum ZcbError
 {
     Ok = 0,
@@ -21,14 +21,14 @@ internal enum ZcbError
     Watched = 20,
 }
 
-/// <summary>What the errors have in common.</summary>
+/// <summary>Groups of errors.</summary>
 internal static class ZcbErrors
 {
-    /// <summary>True for the end of a wait after which the call may be made again.</summary>
+    /// <summary>True if only a wait has ended, so that the call may be repeated.</summary>
     public static bool IsPassing(this ZcbError error) =>
         error is ZcbError.Timeout or ZcbError.Cancelled or ZcbError.Interrupted or ZcbError.Watched;
 
-    /// <summary>True where the system had too little of something: error_is_shortage in error.h.</summary>
+    /// <summary>True if the system had too little of something, as error_is_shortage in libzcb.</summary>
     public static bool IsShortage(this ZcbError error) =>
         error is ZcbError.NoMemory or ZcbError.NoHandles or ZcbError.System;
 }
