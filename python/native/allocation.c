@@ -1,4 +1,4 @@
-/* Allocation: memory of a bridge's frame that is filled in place, a writable buffer. */
+/* Allocation: memory of a bridge's frame, as a writable buffer to be filled in place. */
 #include "native.h"
 
 typedef struct AllocationObject {
@@ -30,7 +30,7 @@ static void allocation_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* Every view holds a reference to the object, so the memory stays without counting them. */
+/* Every view holds a reference to the object, so the views need not be counted. */
 static int allocation_get_buffer(PyObject *object, Py_buffer *view, int flags)
 {
     const zcb_block *block = ((AllocationObject *)object)->block;
@@ -51,8 +51,8 @@ static PyMemberDef allocation_members[] = {
 
 PyDoc_STRVAR(
     allocation_doc,
-    "Memory of a bridge's frame, a writable buffer: what begins at its first byte is sent\n"
-    "by that bridge, once, without a copy.");
+    "Memory of a bridge's frame, as a writable buffer. A send on that bridge that begins at\n"
+    "its first byte makes no copy, once.");
 
 static PyType_Slot allocation_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)allocation_doc},

@@ -1,4 +1,5 @@
-/* Python arguments as C values. By hand: Session.run is called a hundred thousand times a second. */
+/* Python arguments as C values. Parsed by hand for speed: a program may call Session.run a hundred
+ * thousand times a second. */
 #include "native.h"
 
 #include <math.h>
@@ -91,7 +92,7 @@ bool native_unsigned(PyObject *value, const char *name, uint64_t least, uint64_t
     return false;
 }
 
-/* An int beyond the range of double is as good as infinite. */
+/* An int beyond the range of double counts as infinite. */
 static bool int_as_seconds(PyObject *value, double *seconds)
 {
     int overflow;

@@ -1,10 +1,10 @@
-/* Bridge: one more channel of a session, for data. */
+/* Bridge: a further channel of a session, for data. */
 #include "native.h"
 
-/* Messages up to this size are read in the same stretch without the GIL that waited for them. */
+/* Messages up to this size are read before the GIL is taken again. */
 #define SMALL_BYTES 4096
 
-/* What the header of a bytes object and the allocator may add to a size. */
+/* The most that the header of a bytes object and the allocator add to a size. */
 #define OBJECT_OVERHEAD_BYTES 128
 
 typedef struct BridgeObject {
@@ -84,7 +84,7 @@ static void bridge_dealloc(PyObject *object)
 }
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
-                        "End all waits; transfers that are not done fail. Leases stay valid.");
+                        "End all waits. Transfers that are not done fail. Leases stay valid.");
 
 static PyObject *bridge_close(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -114,17 +114,16 @@ static PyObject *raise_post(BridgeObject *self, zcb_error error, double timeout)
 {
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
-            PyUnicode_FromString(
-                "Timeout posting a transfer: no room behind the commands that wait"),
-            timeout, "Wait for some of them first, or give it a longer timeout.");
+            PyUnicode_FromString("Timeout posting a transfer: no room in the queue of commands"),
+            timeout, "Wait for some results first, or give it a longer timeout.");
     return raise_error(self, error);
 }
 
 PyDoc_STRVAR(
     post_receive_doc,
     "post_receive($self, /, target, timeout=None, lease=False)\n--\n\n"
-    "Let the next message go into the variable that `target` names, or be held in place\n"
-    "by it. Returns the id of the transfer, whose result Session.next or Session.wait gives.");
+    "Let PowerShell receive the next message into the variable `target`, with `lease` in\n"
+    "place. Returns the id of the transfer; Session.next or Session.wait gives its result.");
 
 static PyObject *bridge_post_receive(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                      PyObject *keywords)
@@ -153,16 +152,17 @@ static PyObject *bridge_post_receive(PyObject *object, PyObject *const *args, Py
         return PyLong_FromUnsignedLongLong(id);
     if (error == ZCB_ERR_INVALID && !PyErr_Occurred())
         return PyErr_Format(PyExc_ValueError,
-                            "%R is no variable that can be assigned: give one such as \"$x\", "
-                            "\"$h.key\", \"$a[3]\" or \"[byte[]]$x\"",
+                            "target must be a place to assign to, such as \"$x\", \"$h.key\", "
+                            "\"$a[3]\" or \"[byte[]]$x\", not %R",
                             values[0]);
     return raise_post(self, error, timeout);
 }
 
-PyDoc_STRVAR(post_send_doc,
-             "post_send($self, /, expression, depth=0, timeout=None)\n--\n\n"
-             "Let PowerShell send the value of an expression, as CliXml of this depth (0: 2) when\n"
-             "it is no byte[]. Returns the id of the transfer, which its message has too.");
+PyDoc_STRVAR(
+    post_send_doc,
+    "post_send($self, /, expression, depth=0, timeout=None)\n--\n\n"
+    "Let PowerShell send the value of an expression: a byte[] as it is, any other value as\n"
+    "CliXml of this depth (0: 2). Returns the id of the transfer and of its message.");
 
 static PyObject *bridge_post_send(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                   PyObject *keywords)
@@ -201,8 +201,9 @@ static bool parse_id(const native_signature *signature, PyObject *const *args, P
            native_unsigned(values[0], "id", 0, UINT64_MAX, id);
 }
 
-PyDoc_STRVAR(seen_doc, "seen($self, /, id)\n--\n\n"
-                       "The user has seen that this transfer failed: no later call raises it.");
+PyDoc_STRVAR(seen_doc,
+             "seen($self, /, id)\n--\n\n"
+             "The user has seen that this transfer failed: no later call raises the failure.");
 
 static PyObject *bridge_seen(PyObject *object, PyObject *const *args, Py_ssize_t count,
                              PyObject *keywords)
@@ -247,18 +248,19 @@ static PyObject *raise_send(BridgeObject *self, zcb_error error, uint64_t bytes,
             PyUnicode_FromFormat("Timeout sending %llu bytes: PowerShell did not receive them",
                                  (unsigned long long)bytes),
             timeout,
-            "They were withdrawn. Post a receive for them (receive_to_powershell), give "
-            "send a longer timeout, or the bridge a larger frame_mb.");
+            "They were withdrawn. Post a receive for them (receive_to_powershell), give send "
+            "a longer timeout, or give the bridge a larger frame_mb.");
     if (error == ZCB_ERR_REFUSED && !PyErr_Occurred())
         return native_raise_refused(self->state, refused_by);
     return raise_error(self, error);
 }
 
-PyDoc_STRVAR(send_doc,
-             "send($self, /, data, timeout=None, kind=...)\n--\n\n"
-             "Send any C-contiguous buffer, copied from directly, to the first posted receive, or\n"
-             "queue it for the next. `kind` defaults to that of a CliXml or Lease or a memoryview\n"
-             "of one, else KIND_BYTES.");
+PyDoc_STRVAR(
+    send_doc,
+    "send($self, /, data, timeout=None, kind=...)\n--\n\n"
+    "Send any C-contiguous buffer, copied directly, to the first posted receive, or queue\n"
+    "it for the next one. `kind` defaults to that of a CliXml, a Lease or a memoryview of\n"
+    "one, else to KIND_BYTES.");
 
 static PyObject *bridge_send(PyObject *object, PyObject *const *args, Py_ssize_t count,
                              PyObject *keywords)
@@ -291,7 +293,7 @@ static PyObject *bridge_send(PyObject *object, PyObject *const *args, Py_ssize_t
 PyDoc_STRVAR(
     allocate_doc,
     "allocate($self, /, size, timeout=None)\n--\n\n"
-    "Memory of the frame, an Allocation of `size` bytes: to be filled and then sent on this\n"
+    "An Allocation of `size` bytes: memory of the frame, to be filled and then sent on this\n"
     "bridge without a copy.");
 
 static PyObject *bridge_allocate(PyObject *object, PyObject *const *args, Py_ssize_t count,
@@ -323,13 +325,13 @@ static PyObject *bridge_allocate(PyObject *object, PyObject *const *args, Py_ssi
         return native_raise_timeout(
             PyUnicode_FromFormat("Timeout allocating %llu bytes: no room in the frame",
                                  (unsigned long long)bytes),
-            timeout, "Give up what is held there, or give the bridge a larger frame_mb.");
+            timeout, "Drop views and leases of this bridge, or give it a larger frame_mb.");
     return raise_error(self, error);
 }
 
 /* ---------------------------------------------------------------- receiving */
 
-/* As zcb_bridge_receive_begin; a handler that raises leaves nothing begun. */
+/* As zcb_bridge_receive_begin. If a signal handler raises, no message is begun. */
 static zcb_error begin(BridgeObject *self, zcb_wish wish, zcb_message *message, native_wait *wait)
 {
     zcb_error error = zcb_bridge_receive_begin(self->bridge, wish, message, &wait->wait);
@@ -339,7 +341,7 @@ static zcb_error begin(BridgeObject *self, zcb_wish wish, zcb_message *message, 
     return ZCB_ERR_INTERRUPTED;
 }
 
-/* Reads what is left of the message and ends the turn, also on failure. */
+/* Reads the rest of the message and ends the receive, even on failure. */
 static zcb_error read_and_end(BridgeObject *self, void *destination, uint64_t bytes,
                               native_wait *wait)
 {
@@ -358,14 +360,14 @@ static bool fits_in_memory(uint64_t bytes)
     return bytes <= (uint64_t)PY_SSIZE_T_MAX - OBJECT_OVERHEAD_BYTES;
 }
 
-/* Message of kind 0: none came. */
+/* message->kind is 0 if no message came. */
 static PyObject *raise_receive(BridgeObject *self, zcb_error error, const zcb_message *message,
                                double timeout)
 {
     if (error == ZCB_ERR_NO_MEMORY && message->kind) {
         PyErr_Clear();
         return PyErr_Format(PyExc_MemoryError,
-                            "no memory for a message of %llu bytes from PowerShell; it was dropped",
+                            "no memory for a message of %llu bytes from PowerShell: it was dropped",
                             (unsigned long long)message->bytes);
     }
     if (error != ZCB_ERR_TIMEOUT || PyErr_Occurred())
@@ -373,12 +375,13 @@ static PyObject *raise_receive(BridgeObject *self, zcb_error error, const zcb_me
     if (!message->kind)
         return native_raise_timeout(
             PyUnicode_FromString("Timeout waiting for PowerShell chunk: no message came"), timeout,
-            "Post what is to come first (send_from_powershell), or give receive a longer timeout.");
+            "Post a send first (send_from_powershell), or give receive a longer timeout.");
     return native_raise_timeout(
         PyUnicode_FromFormat(
             "Timeout waiting for PowerShell chunk: a message of %llu bytes was not complete",
             (unsigned long long)message->bytes),
-        timeout, "It was dropped. Give receive a longer timeout, or the bridge a larger chunk_mb.");
+        timeout,
+        "It was dropped. Give receive a longer timeout, or give the bridge a larger chunk_mb.");
 }
 
 /* (kind, data, id); takes the reference to data, which may be NULL with an exception set. */
@@ -400,7 +403,7 @@ static PyObject *allocate(native_state *state, const zcb_message *message)
     return PyBytes_FromStringAndSize(NULL, bytes);
 }
 
-/* Reads a message into an object of its own, which may be given on failure too. Ends the turn. */
+/* Reads a message into a new object, *data, which may be set even on failure. Ends the receive. */
 static zcb_error read_large(BridgeObject *self, const zcb_message *message, PyObject **data,
                             native_wait *wait)
 {
@@ -425,8 +428,8 @@ static void discard(PyObject **data, native_wait *wait)
     native_wait_resume(wait);
 }
 
-/* One message, into `small` where it fits, else into *data, which may be given on failure too.
- * ZCB_ERR_ABORTED: its sender gave it up meanwhile, which is as good as no message. */
+/* Receives one message: into `small` if it fits, else into *data, which may be set even on failure.
+ * ZCB_ERR_ABORTED: its sender has given it up. That counts as no message. */
 static zcb_error receive_copy(BridgeObject *self, zcb_message *message, char *small,
                               PyObject **data, native_wait *wait)
 {
@@ -486,7 +489,7 @@ static PyObject *bridge_receive(PyObject *object, PyObject *const *args, Py_ssiz
     return raise_receive(self, error, &message, timeout);
 }
 
-/* Reads the message into memory of our own. Ends the turn. */
+/* Reads the message into private memory. Ends the receive. */
 static zcb_error copy_out(BridgeObject *self, const zcb_message *message, native_block *block,
                           native_wait *wait)
 {
@@ -501,7 +504,7 @@ static zcb_error copy_out(BridgeObject *self, const zcb_message *message, native
     return read_and_end(self, block->copy, message->bytes, wait);
 }
 
-/* Takes the message in place, or as a private copy where it is not in one piece. Ends the turn. */
+/* Takes the message in place, or as a private copy if it is not in one piece. Ends the receive. */
 static zcb_error take_block(BridgeObject *self, const zcb_message *message, native_block *block,
                             native_wait *wait)
 {
@@ -517,7 +520,7 @@ static zcb_error take_block(BridgeObject *self, const zcb_message *message, nati
     return zcb_receive_end(channel);
 }
 
-/* As receive_copy. No block is left on failure. */
+/* As receive_copy. On failure there is no block. */
 static zcb_error receive_block(BridgeObject *self, zcb_message *message, native_block *block,
                                native_wait *wait)
 {
@@ -530,10 +533,11 @@ static zcb_error receive_block(BridgeObject *self, zcb_message *message, native_
     return error;
 }
 
-PyDoc_STRVAR(receive_lease_doc,
-             "receive_lease($self, /, timeout=None)\n--\n\n"
-             "The next message in place where it is in one piece, else as a private copy:\n"
-             "(kind, Lease, id).");
+PyDoc_STRVAR(
+    receive_lease_doc,
+    "receive_lease($self, /, timeout=None)\n--\n\n"
+    "The next message: (kind, Lease, id). It is held in place if it is in one piece, else\n"
+    "it is a private copy.");
 
 static PyObject *bridge_receive_lease(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                       PyObject *keywords)
@@ -589,7 +593,7 @@ static PyMemberDef bridge_members[] = {
 };
 
 PyDoc_STRVAR(bridge_doc, "Bridge(session, *, frame_bytes, window_bytes, label=None)\n--\n\n"
-                         "One more channel of a session. Keeps its session alive.");
+                         "A further channel of a session. Keeps its session alive.");
 
 static PyType_Slot bridge_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)bridge_doc},

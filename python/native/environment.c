@@ -1,4 +1,5 @@
-/* The environment of a session: {name: value, or None to remove} as "NAME=VALUE" and "NAME". */
+/* The environment of a session: {name: value} becomes "NAME=VALUE", and {name: None} becomes "NAME",
+ * which removes the variable. */
 #include "native.h"
 
 static bool check_name(PyObject *name)
@@ -36,11 +37,12 @@ static bool check_value(PyObject *name, PyObject *value)
     return false;
 }
 
-/* An entry as bytes, in the encoding of file names as os.environ has it. */
+/* An entry as bytes, in the encoding of file names, as in os.environ. */
 static PyObject *make_entry(PyObject *item)
 {
     if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
-        PyErr_SetString(PyExc_TypeError, "environment: items() must give pairs");
+        PyErr_SetString(PyExc_TypeError,
+                        "environment: its items() must return pairs of name and value");
         return NULL;
     }
     PyObject *name = PyTuple_GET_ITEM(item, 0);

@@ -19,7 +19,7 @@ PyObject *native_error_create(void)
     return type;
 }
 
-/* "doing: sentence: detail". A detail may have been cut within a character, which %s replaces. */
+/* "doing: sentence: detail". If a detail was cut within a character, %s replaces that character. */
 static PyObject *describe(const char *doing, zcb_error error, const char *detail)
 {
     bool more = detail && *detail && strcmp(detail, zcb_error_text(error)) != 0;
@@ -68,7 +68,7 @@ static void set_exception(native_state *state, zcb_error error, PyObject *text, 
 PyObject *native_raise_in(native_state *state, const char *doing, zcb_error error,
                           const char *detail)
 {
-    /* A signal handler's exception goes first. */
+    /* A signal handler's exception has priority. */
     if (PyErr_Occurred())
         return NULL;
     PyObject *text = describe(doing, error, detail);

@@ -7,7 +7,7 @@ typedef struct LeaseObject {
     PyObject *weak_references;
 } LeaseObject;
 
-/* Behind a message of no bytes, which a consumer of buffers may still want to point to. */
+/* The address of a message of no bytes: some consumers of buffers need one that is not NULL. */
 static char nothing[1];
 
 void native_block_free(native_block *block)
@@ -51,7 +51,7 @@ static void lease_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* Every view holds a reference to the lease, so the memory stays without counting them. */
+/* Every view holds a reference to the lease, so the views need not be counted. */
 static int lease_get_buffer(PyObject *object, Py_buffer *view, int flags)
 {
     LeaseObject *self = (LeaseObject *)object;
@@ -80,7 +80,7 @@ static PyObject *get_in_place(PyObject *self, void *Py_UNUSED(closure))
 static PyGetSetDef lease_getset[] = {
     {"kind", get_kind, NULL, "KIND_BYTES, KIND_CLIXML or KIND_ERROR.", NULL},
     {"in_place", get_in_place, NULL,
-     "False: it did not lie in one piece in the frame and is a private copy.", NULL},
+     "False: the frame had no room for the message, and this is a private copy.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -92,7 +92,7 @@ static PyMemberDef lease_members[] = {
 
 PyDoc_STRVAR(lease_doc,
              "A received message held in place, or its private copy: a read-only buffer.\n"
-             "memoryview(lease).obj is the lease, so a view that is sent back remembers its kind.");
+             "memoryview(lease).obj is the lease, so sending a view keeps the kind.");
 
 static PyType_Slot lease_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)lease_doc},

@@ -5,7 +5,7 @@
 
 PyDoc_STRVAR(find_engine_doc, "find_engine($module, /, given=None)\n--\n\n"
                               "(path, origin) of the engine; Error with the places that were\n"
-                              "looked at.");
+                              "searched.");
 
 static PyObject *find_engine(PyObject *module, PyObject *const *args, Py_ssize_t count,
                              PyObject *keywords)
@@ -61,7 +61,7 @@ static bool add_type(PyObject *module, PyType_Spec *spec, PyObject *base, PyType
     return *slot && PyModule_AddType(module, *slot) == 0;
 }
 
-/* What Py_TPFLAGS_DISALLOW_INSTANTIATION does where it is there. */
+/* Does what Py_TPFLAGS_DISALLOW_INSTANTIATION does in newer versions of Python. */
 static void forbid_instantiation(PyTypeObject *type)
 {
 #if PY_VERSION_HEX < 0x030A0000

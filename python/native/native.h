@@ -4,13 +4,13 @@
  * Conventions
  *   Exceptions  A function that returns bool or a pointer has set a Python exception when it returns
  *               false or NULL.
- *   The GIL     is released around every libzcb call that may take a lock, not only around those
- *               that wait: a waiting thread may hold that lock when a signal makes it ask for the
+ *   The GIL     is released around every libzcb call that may take a lock, not only around calls
+ *               that wait. A waiting thread may hold such a lock when a signal makes it ask for the
  *               GIL (native_wait).
- *   Lifetime    X_close of libzcb runs at any time, X_free in tp_dealloc only: a method that is
- *               running holds a reference to its object.
- *   State       An object keeps its type alive and the type its module, so the pointer to the
- *               module's state that an object holds is good as long as the object.
+ *   Lifetime    X_close of libzcb may run at any time. X_free runs in tp_dealloc only. A running
+ *               method holds a reference to its object.
+ *   State       An object keeps its type alive, and the type keeps its module alive. So an object's
+ *               pointer to the module's state is valid as long as the object.
  */
 #ifndef NATIVE_H
 #define NATIVE_H
@@ -36,7 +36,7 @@
 #define Py_TPFLAGS_DISALLOW_INSTANTIATION 0UL
 #endif
 
-/* Function pointers as the API's tables want them, without a pedantic compiler's complaint. */
+/* Function pointers in the form of the API's tables, without a warning of a pedantic compiler. */
 #define NATIVE_SLOT(function) ((void *)(uintptr_t)(function))
 #define NATIVE_METHOD(function) ((PyCFunction)(void (*)(void))(function))
 
@@ -75,8 +75,8 @@ typedef struct native_signature {
     const char *names[NATIVE_MOST_PARAMETERS];
 } native_signature;
 
-/* Sorts the arguments of a METH_FASTCALL | METH_KEYWORDS call into `values`, borrowed; NULL for one
- * that is not given. */
+/* Sorts the arguments of a METH_FASTCALL | METH_KEYWORDS call into `values`, as borrowed references.
+ * NULL stands for an argument that is not given. */
 bool native_arguments(const native_signature *signature, PyObject *const *args, Py_ssize_t count,
                       PyObject *keywords, PyObject *values[NATIVE_MOST_PARAMETERS]);
 /* The UTF-8 of a str; lives as long as the str. */
@@ -88,13 +88,13 @@ bool native_timeout(PyObject *value, const char *name, double *seconds);
 /* As native_timeout, but None is a TypeError; NULL gives `otherwise`. */
 bool native_seconds(PyObject *value, const char *name, double otherwise, double *seconds);
 
-/* The environment of a session: what zcb_session_options wants and the objects that hold it. */
+/* The environment of a session, as zcb_session_options needs it, and the objects that own it. */
 typedef struct native_environment {
     const char **entries; /* NULL-terminated; NULL for none */
     PyObject *owner;
 } native_environment;
 
-/* From a mapping of names to values or None, which removes the name; or from None. */
+/* From None, or from a mapping of names to values. The value None removes the name. */
 bool native_environment_make(PyObject *mapping, native_environment *environment);
 void native_environment_free(native_environment *environment);
 
@@ -105,30 +105,29 @@ int64_t native_timeout_ms(double seconds);
 int64_t native_grace_ms(double seconds);
 int64_t native_deadline_ns(double seconds);
 
-/* A stretch without the GIL. On the main thread signal handlers run in it; the exception that one
- * raises is set when the call comes back with ZCB_ERR_INTERRUPTED. */
+/* A period without the GIL. On the main thread, signal handlers run during it. If a handler raises, the
+ * call returns ZCB_ERR_INTERRUPTED with the exception set. */
 typedef struct native_wait {
     zcb_wait wait;
     PyThreadState *thread;
-    bool raised;                     /* a handler has */
-    const void *turn;                /* stands for what the call waits in line for */
-    const struct native_wait *outer; /* the wait whose signal handler makes this one */
+    bool raised;                     /* a signal handler has raised */
+    const void *turn;                /* identifies the lock that the call waits for */
+    const struct native_wait *outer; /* the wait that this one's signal handler interrupted */
 } native_wait;
 
 bool native_wait_setup(void);
 /* Releases the GIL. `wait` must stay where it is until native_wait_end. */
 bool native_wait_begin(native_wait *wait, const void *turn, int64_t deadline_ns);
-/* Takes the GIL in between, and releases it again. */
+/* Take the GIL for a moment, and release it again. */
 void native_wait_pause(native_wait *wait);
 void native_wait_resume(native_wait *wait);
-/* Takes the GIL. Gives back the error of the calls between, which is ZCB_ERR_INTERRUPTED if a handler
- * has raised. */
+/* Takes the GIL. Returns `error`, or ZCB_ERR_INTERRUPTED if a signal handler has raised. */
 zcb_error native_wait_end(native_wait *wait, zcb_error error);
 
 /* ---------------------------------------------------------------- errors */
 
 PyObject *native_error_create(void);
-/* Raises what belongs to `error`, if nothing is raised yet; always returns NULL. `detail` may be
+/* Raises the exception for `error`, unless one is already set. Always returns NULL. `detail` may be
  * NULL or empty. */
 PyObject *native_raise(native_state *state, zcb_error error, const char *detail);
 /* The same with a text in front. */
@@ -136,26 +135,26 @@ PyObject *native_raise_in(native_state *state, const char *doing, zcb_error erro
                           const char *detail);
 /* ZCB_ERR_REFUSED by this posted receive. */
 PyObject *native_raise_refused(native_state *state, uint64_t id);
-/* TimeoutError: what was waited for, "within N s", and what to do. Takes the reference to `what`,
- * which may be NULL with an exception set. */
+/* Raises a TimeoutError: "`what` within N s. `advice`". Takes the reference to `what`, which may be
+ * NULL with an exception set. */
 PyObject *native_raise_timeout(PyObject *what, double seconds, const char *advice);
 
 /* ---------------------------------------------------------------- objects */
 
-/* Raises what belongs to `error`, with what ended the session where that is the reason. */
+/* Raises the exception for `error`. If the session has ended, the text says why. */
 PyObject *native_session_raise(SessionObject *self, zcb_error error);
 /* tp_traverse of objects that refer to their type only. */
 int native_traverse_type(PyObject *self, visitproc visit, void *arg);
 
-/* A Result to be filled: a new one, or `into` (may be NULL), which must be an empty one. */
+/* A Result to be filled: `into`, which must be empty, or a new one if `into` is NULL. */
 PyObject *native_result_empty(native_state *state, PyObject *into);
 /* Takes the zcb_result. */
 void native_result_fill(PyObject *empty, zcb_result *result);
 
-/* A CliXml of `bytes` bytes that are not set yet. */
+/* A CliXml of `bytes` bytes, which are not initialized. */
 PyObject *native_clixml_allocate(native_state *state, Py_ssize_t bytes);
 
-/* Takes the block, also on failure. */
+/* Takes ownership of the block, even on failure. */
 PyObject *native_allocation_wrap(native_state *state, zcb_block *block);
 
 /* A received message: a lease, or a private copy from PyMem_RawMalloc. */
@@ -165,20 +164,20 @@ typedef struct native_block {
     size_t bytes;
 } native_block;
 
-/* Takes the block, also on failure. */
+/* Takes ownership of the block, even on failure. */
 PyObject *native_lease_wrap(native_state *state, uint32_t kind, native_block *block);
 /* Needs no GIL. */
 void native_block_free(native_block *block);
 /* The kind of a Lease, or 0 for another object. */
 uint32_t native_lease_kind(native_state *state, PyObject *object);
 
-/* What is to be sent: the buffer is exported until native_payload_release. */
+/* Data to be sent. The buffer is exported until native_payload_release. */
 typedef struct native_payload {
     Py_buffer view;
     uint32_t kind;
 } native_payload;
 
-/* `kind` as Bridge.send takes it; NULL for what the object remembers. */
+/* `kind` as Bridge.send takes it; NULL for the kind of the object itself. */
 bool native_payload_acquire(native_state *state, PyObject *data, PyObject *kind,
                             native_payload *payload);
 void native_payload_release(native_payload *payload);

@@ -1,4 +1,4 @@
-/* What Bridge.send is given: any C-contiguous buffer, and the kind of message it is. */
+/* The data of Bridge.send: any C-contiguous buffer, and its kind of message. */
 #include "native.h"
 
 static bool set_type_error(PyObject *data)
@@ -14,7 +14,7 @@ static bool set_type_error(PyObject *data)
     return false;
 }
 
-/* The exporter has refused and said why. Where the reason is the layout, say what to do instead. */
+/* The exporter has refused and has set an exception. If the reason is the layout, say what to do. */
 static bool explain_refusal(PyObject *data)
 {
     Py_buffer view;
@@ -64,7 +64,7 @@ static uint32_t kind_of_object(native_state *state, PyObject *object)
     return clixml ? ZCB_KIND_CLIXML : ZCB_KIND_BYTES;
 }
 
-/* A view of a whole CliXml or Lease is of its kind; a part of one is just bytes. */
+/* A view of a whole CliXml or Lease has its kind. A view of a part of one is plain bytes. */
 static uint32_t kind_of(native_state *state, PyObject *data, Py_ssize_t bytes)
 {
     PyObject *base = PyMemoryView_Check(data) ? PyMemoryView_GET_BASE(data) : NULL;

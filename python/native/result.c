@@ -1,9 +1,9 @@
-/* Result: a finished command. Its text is decoded when it is asked for. */
+/* Result: a finished command. Its texts are decoded when they are first read. */
 #include "native.h"
 
 typedef struct ResultObject {
     PyObject_HEAD zcb_result *result; /* NULL while it is empty */
-    PyObject *text[ZCB_STREAMS];      /* NULL until first asked for */
+    PyObject *text[ZCB_STREAMS];      /* NULL until it is first read */
 } ResultObject;
 
 static PyObject *result_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -113,10 +113,11 @@ static PyGetSetDef result_getset[] = {
     {"id", get_id, NULL, "The command's id.", NULL},
     {"op", get_op, NULL, "What the command was: OP_RUN, OP_RECEIVE or OP_SEND.", NULL},
     {"status", get_status, NULL, "How it ended: one of STATUS_*.", NULL},
-    {"success", get_success, NULL, "`$?` as at a prompt; of a transfer: it arrived.", NULL},
+    {"success", get_success, NULL, "The value of `$?`; for a transfer, whether it arrived.", NULL},
     {"refused", get_refused, NULL, "A receive that failed and took no message.", NULL},
-    {"exit_code", get_exit_code, NULL, "The last native exit code, else 0 or 1.", NULL},
-    {"execution_ns", get_execution_ns, NULL, "Time the engine spent on it.", NULL},
+    {"exit_code", get_exit_code, NULL, "The exit code of the last native program, else 0 or 1.",
+     NULL},
+    {"execution_ns", get_execution_ns, NULL, "The time that the engine spent on it, in ns.", NULL},
     {"out", get_text, NULL, "What `pwsh` would print.", STREAM(OUT)},
     {"err", get_text, NULL, "Errors.", STREAM(ERR)},
     {"warning", get_text, NULL, "Warnings.", STREAM(WARNING)},
@@ -127,10 +128,11 @@ static PyGetSetDef result_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyDoc_STRVAR(result_doc,
-             "Result()\n--\n\n"
-             "A finished command, or an empty one, whose id is 0, to be filled by Session.wait or\n"
-             "Session.next. Text is decoded (UTF-8, errors=\"replace\") on first access.");
+PyDoc_STRVAR(
+    result_doc,
+    "Result()\n--\n\n"
+    "A finished command, or an empty Result with the id 0, to be filled by Session.wait or\n"
+    "Session.next. Texts are decoded (UTF-8, errors=\"replace\") on first access.");
 
 static PyType_Slot result_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)result_doc},

@@ -33,7 +33,7 @@ static PyObject *start(PyTypeObject *type, const zcb_session_options *options, d
     error = native_wait_end(&wait, error);
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(PyUnicode_FromFormat("PowerShell did not start (%s)", why.text),
-                                    start_timeout, "Give it a longer start timeout.");
+                                    start_timeout, "Give it a longer start_timeout.");
     if (error)
         return native_raise(state, error, why.text);
     SessionObject *self = (SessionObject *)type->tp_alloc(type, 0);
@@ -83,7 +83,7 @@ static const char *path_text(PyObject *path)
     return path ? PyBytes_AS_STRING(path) : NULL;
 }
 
-/* In options 0 means the default: here it means as short as can be. */
+/* In zcb_session_options 0 means the default. Here it means the shortest time, 1 ms. */
 static int64_t option_ms(int64_t milliseconds)
 {
     return milliseconds ? milliseconds : 1;
@@ -142,8 +142,8 @@ static void session_dealloc(PyObject *object)
 }
 
 PyDoc_STRVAR(close_doc, "close($self, /, grace=2.0)\n--\n\n"
-                        "End the engine, which has `grace` seconds to do so by itself. Ends all\n"
-                        "waits; commands that are not done end as STATUS_LOST.");
+                        "End the engine. It has `grace` seconds to end by itself. All waits end,\n"
+                        "and commands that are not done end as STATUS_LOST.");
 
 static PyObject *session_close(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                PyObject *keywords)
@@ -209,7 +209,7 @@ static PyObject *get_engine(PyObject *self, void *Py_UNUSED(closure))
 
 /* ---------------------------------------------------------------- commands */
 
-/* What run and submit have in common. */
+/* The arguments of run and submit. */
 typedef struct command_arguments {
     const char *text; /* the caller's */
     size_t bytes;
@@ -231,8 +231,8 @@ static bool parse_command(const native_signature *signature, PyObject *const *ar
     return local_scope >= 0;
 }
 
-/* Gives the result that a wait has brought to its Python object. It is kept there also when a handler has raised
- * meanwhile: who gave `into` still has it. */
+/* Puts the result of a wait into its Python object. This is done even if a signal handler has raised: the
+ * caller that gave `into` still has the object. */
 static PyObject *give_result(PyObject *empty, zcb_result *result, zcb_error error)
 {
     if (result)
@@ -244,8 +244,8 @@ static PyObject *give_result(PyObject *empty, zcb_result *result, zcb_error erro
 }
 
 PyDoc_STRVAR(run_doc, "run($self, /, text, timeout=None, local_scope=False)\n--\n\n"
-                      "Run a command and wait for its Result. A timeout stops the command; its\n"
-                      "result then has STATUS_TIMED_OUT and what it had put out.");
+                      "Run a command and wait for its Result. A timeout stops the command. Its\n"
+                      "result then has STATUS_TIMED_OUT and the command's output so far.");
 
 static PyObject *session_run(PyObject *object, PyObject *const *args, Py_ssize_t count,
                              PyObject *keywords)
@@ -260,7 +260,7 @@ static PyObject *session_run(PyObject *object, PyObject *const *args, Py_ssize_t
         return NULL;
     zcb_result *result = NULL;
     native_wait wait;
-    /* libzcb ends the command when its time is over, so the wait itself needs no limit. */
+    /* libzcb ends the command after its timeout, so the wait itself needs no limit. */
     if (!native_wait_begin(&wait, self, ZCB_NEVER)) {
         Py_DECREF(empty);
         return NULL;
@@ -305,18 +305,19 @@ static PyObject *session_submit(PyObject *object, PyObject *const *args, Py_ssiz
         return PyLong_FromUnsignedLongLong(command.id);
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
-            PyUnicode_FromString("Timeout queueing a command: no room behind those that wait"),
-            given.timeout, "Take the results of some first, or give it a longer timeout.");
+            PyUnicode_FromString("Timeout queueing a command: no room in the queue of commands"),
+            given.timeout, "Wait for some results first, or give it a longer timeout.");
     return native_session_raise(self, error);
 }
 
 /* ---------------------------------------------------------------- results */
 
-PyDoc_STRVAR(wait_doc,
-             "wait($self, /, id, timeout=None, into=None)\n--\n\n"
-             "The Result of one command; None when another thread has taken it.\n"
-             "TimeoutError: it is still pending, wait again. `into`: an empty Result to\n"
-             "fill and return; it is filled also when a signal handler raises meanwhile.");
+PyDoc_STRVAR(
+    wait_doc,
+    "wait($self, /, id, timeout=None, into=None)\n--\n\n"
+    "The Result of one command; None if another thread has taken it. TimeoutError: the\n"
+    "command is still pending, wait again. `into`: an empty Result to fill and return. It\n"
+    "is filled even if a signal handler raises during the wait.");
 
 static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_t count,
                               PyObject *keywords)
@@ -357,7 +358,7 @@ static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_
 PyDoc_STRVAR(
     next_doc,
     "next($self, /, into=None)\n--\n\n"
-    "The next Result that no `wait` waits for; None once the session has ended. `into` as\n"
+    "The next Result that no `wait` waits for; None after the end of the session. `into` as\n"
     "for wait.");
 
 static PyObject *session_next(PyObject *object, PyObject *const *args, Py_ssize_t count,
@@ -388,7 +389,7 @@ static PyObject *session_next(PyObject *object, PyObject *const *args, Py_ssize_
 }
 
 PyDoc_STRVAR(stop_doc, "stop($self, /, id)\n--\n\n"
-                       "Stop a command; False when it is not pending.");
+                       "Stop a command; False if it is not pending.");
 
 static PyObject *session_stop(PyObject *object, PyObject *const *args, Py_ssize_t count,
                               PyObject *keywords)
@@ -410,7 +411,8 @@ static PyObject *session_stop(PyObject *object, PyObject *const *args, Py_ssize_
 }
 
 PyDoc_STRVAR(ping_doc, "ping($self, /, timeout=None)\n--\n\n"
-                       "Ask the engine's listener for an answer, also while a command runs.");
+                       "Ask the engine's listener for an answer. It answers even while a command\n"
+                       "runs.");
 
 static PyObject *session_ping(PyObject *object, PyObject *const *args, Py_ssize_t count,
                               PyObject *keywords)
@@ -432,8 +434,7 @@ static PyObject *session_ping(PyObject *object, PyObject *const *args, Py_ssize_
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
             PyUnicode_FromString("Timeout waiting for PowerShell: no answer"), timeout,
-            "Give it a longer timeout; an engine that never "
-            "answers has to be ended with close().");
+            "Give it a longer timeout. End an engine that never answers with close().");
     return native_session_raise(self, error);
 }
 
@@ -464,12 +465,13 @@ static PyMemberDef session_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(session_doc,
-             "Session(*, engine=None, module=None, working_directory=None, environment=None,\n"
-             "        width=120, start_timeout=60.0, grace=5.0)\n--\n\n"
-             "A live PowerShell engine. Timeouts are seconds; None waits without limit. Waits\n"
-             "release the GIL and are ended by signal handlers that raise. All methods may be\n"
-             "called from any thread.");
+PyDoc_STRVAR(
+    session_doc,
+    "Session(*, engine=None, module=None, working_directory=None, environment=None,\n"
+    "        width=120, start_timeout=60.0, grace=5.0)\n--\n\n"
+    "A live PowerShell engine. Timeouts are seconds; None waits without limit. Waits\n"
+    "release the GIL. A signal handler that raises ends a wait. All methods may be called\n"
+    "from any thread.");
 
 static PyType_Slot session_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)session_doc},

@@ -15,15 +15,15 @@
 PyAPI_FUNC(void *) _PyOS_SigintEvent(void);
 #endif
 
-/* Beyond this a timeout is none: 68 years, far inside the range of int64_t nanoseconds. */
+/* A longer timeout means no limit. 68 years, far inside the range of int64_t nanoseconds. */
 #define MOST_SECONDS 2147483647.0
 
-/* Only the main thread runs signal handlers, so only its waits stop for them. One for the process, not
- * for the module: the main thread is the same for all interpreters. */
+/* Only the main thread runs signal handlers, so only its waits look for them. This is one variable for
+ * the process, not one per module: all interpreters have the same main thread. */
 static unsigned long main_thread;
 
-/* The waits that the main thread is in: more than one when a signal handler waits in turn. Only the
- * main thread touches it. */
+/* The waits of the main thread: more than one if a signal handler waits, too. Only the main thread
+ * touches this list. */
 static const native_wait *main_waits;
 
 int64_t native_grace_ms(double seconds)
@@ -78,7 +78,7 @@ bool native_wait_setup(void)
     return find_main_thread();
 }
 
-/* The callback of zcb_wait: a handler that raises ends the wait. */
+/* The callback of zcb_wait. A signal handler that raises ends the wait. */
 static int run_signal_handlers(void *arg)
 {
     native_wait *wait = arg;
@@ -93,13 +93,14 @@ static int run_signal_handlers(void *arg)
     return wait->raised;
 }
 
-/* A signal handler that waits for the turn which its own thread has would wait forever. */
+/* A signal handler that waits for a lock which its own thread has would wait for ever. */
 static bool begin_on_main(native_wait *wait)
 {
     for (const native_wait *outer = main_waits; outer; outer = outer->outer) {
         if (outer->turn == wait->turn) {
-            PyErr_SetString(PyExc_RuntimeError, "a signal handler cannot wait here: the call that "
-                                                "it has interrupted waits in the same place");
+            PyErr_SetString(PyExc_RuntimeError,
+                            "a signal handler cannot make this call: it would wait for "
+                            "the call that it has interrupted");
             return false;
         }
     }

@@ -1,9 +1,10 @@
-"""Python and PowerShell hand each other data through shared memory.
+"""A live PowerShell session for Python, and data that crosses through shared memory.
 
     from virtualshell import Shell
     from virtualshell.zero_copy_bridge_shell import ZeroCopyBridge
 
-`Shell` is a live PowerShell session, `ZeroCopyBridge` a channel of it for data of any size.
+`Shell` is a live PowerShell session. `ZeroCopyBridge` is a channel of such a session, for data of
+any size.
 """
 
 from ._native import VERSION as __version__

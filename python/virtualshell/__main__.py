@@ -21,16 +21,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m virtualshell", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     doctor = commands.add_parser(
-        "doctor", help="say what was found and what is missing, and try a transfer each way"
+        "doctor", help="show what was found and what is missing, and try a transfer each way"
     )
     doctor.add_argument(
-        "--powershell-path", metavar="PATH", help="look at this pwsh instead of searching for one"
+        "--powershell-path", metavar="PATH", help="use this pwsh instead of searching for one"
     )
     install = commands.add_parser(
-        "install-engine", help="get PowerShell from NuGet, with the .NET SDK"
+        "install-engine", help="install PowerShell from NuGet, with the .NET SDK"
     )
     install.add_argument(
-        "--version", default=engine.VERSION, help="version to get (default: %(default)s)"
+        "--version", default=engine.VERSION, help="version to install (default: %(default)s)"
     )
     parser.add_argument("--version", action="version", version=f"virtualshell {__version__}")
     options = parser.parse_args(argv)
@@ -40,7 +40,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def install_engine(version: str) -> int:
-    """Gets PowerShell; returns the exit code."""
+    """Installs PowerShell; returns the exit code."""
     try:
         found = engine.install(version, report=print)
     except (VirtualShellError, OSError) as error:
@@ -51,7 +51,7 @@ def install_engine(version: str) -> int:
 
 
 class Doctor:
-    """Looks at one thing after the other and prints what it finds."""
+    """Examines each thing that a Shell needs, and prints what it finds."""
 
     def __init__(self, powershell_path: Optional[str]) -> None:
         self._path = powershell_path

@@ -21,9 +21,10 @@ MAX_WINDOW_BYTES: Final[int]
 MAX_LABEL_BYTES: Final[int]
 
 class Error(RuntimeError):
-    """A libzcb error. `code` is its number, `name` its name ("ZCB_ERR_PEER_GONE"), str() its sentence and
-    detail. Timeouts raise the built-in TimeoutError instead; memory and argument errors MemoryError and
-    ValueError; a signal handler's exception (KeyboardInterrupt) passes through."""
+    """A libzcb error. `code` is its number, `name` its name ("ZCB_ERR_PEER_GONE"), and str() gives its
+    sentence and detail. Some errors raise a built-in exception instead: TimeoutError for timeouts,
+    MemoryError for memory, ValueError for arguments. A signal handler's exception (KeyboardInterrupt)
+    passes through."""
 
     code: int
     name: str
@@ -31,12 +32,13 @@ class Error(RuntimeError):
     refused_by: int  # ZCB_ERR_REFUSED: the id of the posted receive that failed, else 0
 
 class CliXml(bytes):
-    """A serialized PowerShell object, as `receive` returns it; sent back it becomes an object again."""
+    """A serialized PowerShell object, as `receive` returns it. It becomes an object again when it is
+    sent back."""
 
 @final
 class Result:
-    """A finished command, or an empty one to be filled. Text fields are decoded (UTF-8, errors="replace") on
-    first access."""
+    """A finished command, or an empty Result to be filled. Text fields are decoded (UTF-8,
+    errors="replace") on first access."""
 
     def __init__(self) -> None: ...
     id: int
@@ -63,8 +65,8 @@ class Result:
 
 @final
 class Allocation:
-    """Memory of a bridge's frame, a writable buffer: what begins at its first byte is sent by that bridge, once,
-    without a copy."""
+    """Memory of a bridge's frame, as a writable buffer. A send on that bridge that begins at its first
+    byte makes no copy, once."""
 
     def __buffer__(self, flags: int) -> memoryview: ...
     def __len__(self) -> int: ...
@@ -72,18 +74,18 @@ class Allocation:
 @final
 class Lease:
     """A received message held in place, or its private copy: a read-only buffer. memoryview(lease).obj is
-    the lease, so a view that is sent back remembers its kind."""
+    the lease, so sending a view keeps the kind."""
 
     kind: int
-    in_place: bool  # False: it did not fit in the frame and is a private copy
+    in_place: bool  # False: the frame had no room for the message, and this is a private copy
     def __buffer__(self, flags: int) -> memoryview: ...
     def __len__(self) -> int: ...
 
 @final
 class Session:
-    """timeout and deadline arguments are seconds; None waits without limit. Waits release the GIL and are
-    ended by signal handlers that raise; a handler that waits where the call it interrupted waits gets a
-    RuntimeError. All methods may be called from any thread."""
+    """Timeouts are seconds; None waits without limit. Waits release the GIL. A signal handler that raises
+    ends a wait. A handler that would wait for the call that it has interrupted gets a RuntimeError. All
+    methods may be called from any thread."""
 
     def __init__(
         self,
@@ -105,18 +107,20 @@ class Session:
     def alive(self) -> Tuple[bool, str]:
         """Whether commands can be given, and if not, why."""
     def run(self, text: str, timeout: Optional[float] = None, local_scope: bool = False) -> Result:
-        """Submit and wait: the hot path, one call."""
+        """Submit a command and wait for its result, in one call: the hot path."""
     def submit(self, text: str, timeout: Optional[float] = None, local_scope: bool = False) -> int:
         """Queue a command whose result `next` or `wait` gives. Returns its id."""
     def wait(
         self, id: int, timeout: Optional[float] = None, into: Optional[Result] = None
     ) -> Optional[Result]:
-        """The result of one command; None when another thread has taken it. TimeoutError: still pending. `into`:
-        an empty Result to fill and return, filled also when a signal handler raises meanwhile."""
+        """The result of one command; None if another thread has taken it. TimeoutError: the command is
+        still pending. `into`: an empty Result to fill and return. It is filled even if a signal handler
+        raises during the wait."""
     def next(self, into: Optional[Result] = None) -> Optional[Result]:
-        """The next result that no `wait` waits for; None once the session has ended. `into` as for wait."""
+        """The next result that no `wait` waits for; None after the end of the session. `into` as for
+        wait."""
     def stop(self, id: int) -> bool:
-        """Stop a command; False when it is not pending."""
+        """Stop a command; False if it is not pending."""
     def ping(self, timeout: Optional[float] = None) -> None: ...
     def close(self, grace: float = 2.0) -> None: ...
 
@@ -131,7 +135,7 @@ class Bridge:
         label: Optional[str] = None,
     ) -> None: ...
     def allocate(self, size: int, timeout: Optional[float] = None) -> Allocation:
-        """Memory of the frame to be filled and then sent on this bridge without a copy."""
+        """Memory of the frame, to be filled and then sent on this bridge without a copy."""
     def post_receive(
         self, target: str, timeout: Optional[float] = None, lease: bool = False
     ) -> int: ...
@@ -139,19 +143,19 @@ class Bridge:
         self, expression: str, depth: int = 0, timeout: Optional[float] = None
     ) -> int: ...
     def send(self, data: Any, timeout: Optional[float] = None, kind: int = ...) -> None:
-        """Any C-contiguous buffer, copied from directly; TypeError otherwise. kind defaults to that of a
-        CliXml or Lease (or a memoryview of a Lease), else KIND_BYTES."""
+        """Send any C-contiguous buffer, copied directly. Otherwise TypeError or BufferError. kind defaults to
+        that of a CliXml, a Lease or a memoryview of one, else to KIND_BYTES."""
     def receive(self, timeout: Optional[float] = None) -> Tuple[int, bytes, int]:
-        """(kind, data, id): bytes, or CliXml for KIND_CLIXML; for KIND_ERROR the data is UTF-8 text."""
+        """(kind, data, id). data is bytes, or CliXml for KIND_CLIXML. For KIND_ERROR it is UTF-8 text."""
     def receive_lease(self, timeout: Optional[float] = None) -> Tuple[int, Lease, int]:
-        """The same in place where the message is in one piece, else as a private copy."""
+        """The same, in place if the message is in one piece, else as a private copy."""
     def seen(self, id: int) -> None: ...
     def withdraw(self, id: int) -> bool:
-        """False when it is too late."""
+        """Withdraw a posted transfer; False if it is too late."""
     def close(self) -> None: ...
     @property
     def closed(self) -> bool: ...
 
 def engine_folder() -> str: ...
 def find_engine(given: Optional[str] = None) -> Tuple[str, str]:
-    """(path, origin) of the engine; Error with the places that were looked at."""
+    """(path, origin) of the engine; Error with the places that were searched."""

@@ -1,4 +1,4 @@
-"""Checks of arguments: each names the argument and the value that was wrong. Internal."""
+"""Checks of arguments. Each error names the argument and the wrong value. Internal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAGE_BYTES = 4096
 
 
 def seconds(value: object, name: str) -> Optional[float]:
-    """A timeout in seconds; None for one that no clock will see."""
+    """A timeout in seconds; None, for no limit, from 1e9 seconds on."""
     limit = value if type(value) is float else _number(value, name, "seconds")
     if not limit >= 0:
         raise ValueError(f"{name} must be 0 or more seconds, not {value!r}")
@@ -22,7 +22,7 @@ def seconds(value: object, name: str) -> Optional[float]:
 
 
 def positive_seconds(value: object, name: str) -> float:
-    """A time that can't be 0."""
+    """A time in seconds that must be more than 0."""
     limit = seconds(value, name)
     if limit == 0:
         raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
@@ -30,7 +30,7 @@ def positive_seconds(value: object, name: str) -> float:
 
 
 def megabytes(value: object, name: str, least: int, most: int) -> int:
-    """A size in MiB that makes whole pages, as bytes; the bounds are in bytes."""
+    """A size in MiB, as bytes; it must be a whole number of pages. The bounds are in bytes."""
     size = _number(value, name, "MiB")
     if not least <= size * _BYTES_A_MB <= most:
         raise ValueError(
@@ -39,7 +39,7 @@ def megabytes(value: object, name: str, least: int, most: int) -> int:
         )
     if size * _BYTES_A_MB % _PAGE_BYTES:
         raise ValueError(
-            f"{name} must make whole pages of {_PAGE_BYTES} bytes, which {value!r} MiB does not"
+            f"{name} must be a whole number of {_PAGE_BYTES}-byte pages, not {value!r} MiB"
         )
     return int(size * _BYTES_A_MB)
 
@@ -70,7 +70,7 @@ def text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {value!r}")
     if not value.strip():
-        raise ValueError(f"{name} must not be empty, as {value!r} is")
+        raise ValueError(f"{name} must not be empty or blank: it is {value!r}")
     return value
 
 
@@ -82,7 +82,7 @@ def path(value: object, name: str) -> str:
     if not isinstance(plain, str):
         raise TypeError(f"{name} must be text, not {value!r}")
     if not plain or "\0" in plain:
-        raise ValueError(f"{name} is no path: {value!r}")
+        raise ValueError(f"{name} must be a non-empty path without NUL, not {value!r}")
     return plain
 
 
@@ -115,7 +115,7 @@ def commands(value: object, name: str) -> List[str]:
 
 
 def buffer_bytes(value: Any, name: str) -> int:
-    """The length in bytes of an object whose memory can be sent as it lies."""
+    """The length in bytes of an object whose memory can be sent directly."""
     try:
         with memoryview(value) as view:
             if not view.c_contiguous:
@@ -126,12 +126,14 @@ def buffer_bytes(value: Any, name: str) -> int:
             return view.nbytes
     except ValueError as error:  # items that no buffer can describe, e.g. NumPy's datetime64
         raise TypeError(
-            f"{name} can't be sent as it is: {error}. Send it as bytes, e.g. numpy's .view('uint8')"
+            f"{name} can't be sent directly: {error}. Send it as bytes, e.g. with numpy's"
+            " .view('uint8')"
         ) from None
     except TypeError:
         if isinstance(value, str):
             raise TypeError(
-                f"{name} must be bytes or another buffer, not str: encode it first"
+                f"{name} must be bytes or another buffer, not str: encode it first, e.g. with"
+                " .encode()"
             ) from None
         if (
             hasattr(value, "__buffer__")
@@ -154,7 +156,7 @@ def split_args(value: Args, name: str) -> Tuple[Sequence[object], Mapping[str, o
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise TypeError(f"{name} must be named by str, not {key!r}")
+                raise TypeError(f"{name} must have names of type str, not {key!r}")
         return (), value
     if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Sequence):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""PowerShell itself: where it is, and how to get one."""
+"""Finding and installing PowerShell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOTNET_URL = "https://dot.net/download"
 _PYTHON = os.path.basename(sys.executable or "python")
 
 HOW_TO_GET = f"""\
-Any one of these gives you one:
+Each of these gives you a PowerShell:
   - run `{_PYTHON} -m virtualshell install-engine` (needs the .NET SDK 10, {DOTNET_URL})
   - install PowerShell 7.4 or later so that `pwsh` is on PATH (https://aka.ms/powershell)
   - give its path: Shell(powershell_path="/path/to/pwsh")
@@ -30,16 +30,21 @@ class Engine(NamedTuple):
     """A PowerShell that was found."""
 
     path: str
-    """Absolute path of `pwsh`."""
+    """Absolute path of `pwsh`, or of `powershell.exe`."""
     origin: str
-    """Where it was found: "given", "PATH", "installed" (by install-engine) or "NuGet"."""
+    """Where it was found: "given"; "PATH"; "installed" (by install-engine, or on Windows by another
+    installer); "system" (Windows PowerShell); or "NuGet"."""
 
 
 def find(given: Optional[Union[str, "os.PathLike[str]"]] = None) -> Engine:
-    """The PowerShell that a Shell would start: `given`; `pwsh` on PATH; the one of `install`;
-    NuGet's.
+    """The PowerShell that a Shell would start.
 
-    PowerShellNotFoundError says where it was looked for and how to get one.
+    It is the first of these that exists: `given`; `pwsh` on PATH; on Windows the one of another
+    installer; the one of `install`; Windows PowerShell; NuGet's.
+
+    given: path of the program, path of a folder that has it, or a name on PATH.
+
+    PowerShellNotFoundError lists the places that were searched, and how to get PowerShell.
     """
     try:
         return Engine(*_native.find_engine(None if given is None else os.fspath(given)))
@@ -57,21 +62,21 @@ MODULE_FILE = "ZeroCopyBridge.dll"
 
 
 def module_folder() -> Path:
-    """The PowerShell module that comes with this package: MODULE_FILE for PowerShell, and below
-    desktop/ the same for Windows PowerShell. libzcb takes the one that fits the engine."""
+    """The folder of this package's PowerShell module. It has MODULE_FILE for PowerShell, and in
+    desktop/ the same file for Windows PowerShell. libzcb takes the one that fits the engine."""
     return Path(os.path.abspath(__file__)).parent / "powershell"
 
 
 def data_folder() -> Path:
-    """Where `install` puts PowerShell, and libzcb looks for it."""
+    """The folder where `install` puts PowerShell, and where libzcb looks for it."""
     return Path(_native.engine_folder())
 
 
 def install(version: str = VERSION, report: Callable[[str], None] = lambda line: None) -> Engine:
-    """Gets PowerShell from NuGet, with the .NET SDK's own installer, into `data_folder()`.
+    """Installs PowerShell from NuGet into `data_folder()`, with the .NET SDK's own installer.
 
-    Needs `dotnet` on PATH and the network; does nothing when that version is there. `report` is
-    called with each line to show. VirtualShellError says what went wrong.
+    This needs `dotnet` on PATH and a network. If that version is already installed, nothing
+    changes. `report` is called with each line to show. VirtualShellError says what went wrong.
     """
     dotnet = shutil.which("dotnet")
     if dotnet is None:
@@ -97,7 +102,7 @@ def install(version: str = VERSION, report: Callable[[str], None] = lambda line:
 
 
 def dotnet_version() -> Optional[str]:
-    """The version of the .NET SDK on PATH; None without one."""
+    """The version of the .NET SDK on PATH; None if there is none."""
     dotnet = shutil.which("dotnet")
     if dotnet is None:
         return None

@@ -1,8 +1,8 @@
-"""Every exception that virtualshell raises on its own account.
+"""The exceptions of virtualshell.
 
-All of them are `VirtualShellError`s. What ended because its time was over is a built-in
-`TimeoutError` too; everything else is a `RuntimeError` too. Wrong arguments raise the built-in
-`TypeError` and `ValueError` at the call.
+All of them are `VirtualShellError`s. A subclass for a timeout is also a built-in `TimeoutError`.
+Every other subclass is also a `RuntimeError`. Wrong arguments raise the built-in `TypeError` and
+`ValueError` at the call.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class VirtualShellError(Exception):
     """The base of all errors of this package.
 
-    `result` is the `CommandResult` of the command or transfer that failed, with all that it wrote
-    until then, or None where there is none.
+    `result` is the `CommandResult` of the command or transfer that failed, with everything that it
+    had written; None if there is no result.
     """
 
     result: Optional[CommandResult]
@@ -28,13 +28,11 @@ class VirtualShellError(Exception):
 
 
 class PowerShellNotFoundError(VirtualShellError, RuntimeError):
-    """There is no PowerShell 7.4 or later; the text says where it was looked for and how to get
-    one.
-    """
+    """No PowerShell was found. The text lists the places that were searched, and how to get it."""
 
 
 class StartError(VirtualShellError, RuntimeError):
-    """PowerShell was found, but the session could not be started; the text says why."""
+    """PowerShell was found, but the session could not be started. The text says why."""
 
 
 class StartTimeoutError(StartError, TimeoutError):
@@ -42,36 +40,36 @@ class StartTimeoutError(StartError, TimeoutError):
 
 
 class ExecutionError(VirtualShellError, RuntimeError):
-    """A command failed, and `raise_on_error=True` (or a place like `initial_commands`) wants that
-    raised.
+    """A command failed, and `raise_on_error=True` was given or it was one of the
+    `initial_commands`.
     """
 
 
 class ExecutionTimeoutError(VirtualShellError, TimeoutError):
-    """A command did not end within its timeout and was stopped; `result` has what it wrote until
-    then.
+    """A command did not end within its timeout and was stopped. `result` has what it had
+    written.
     """
 
 
 class SessionLostError(VirtualShellError, RuntimeError):
-    """There is no live session: not started, stopped, ended by `exit`, or its process was
-    killed.
+    """There is no live session: it was not started, or it was stopped, or a command ran `exit`, or
+    its process was killed.
     """
 
 
 class ChannelError(VirtualShellError, RuntimeError):
-    """A bridge could not be opened ("Failed to create channel: ..."), or is closed."""
+    """A bridge could not be opened ("Failed to create channel: ..."), or it is closed."""
 
 
 class TransferError(VirtualShellError, RuntimeError):
-    """Data did not cross; the text says why, in PowerShell's words where the failure is on its
-    side.
+    """Data did not cross. The text says why, in PowerShell's own words if the transfer failed
+    there.
     """
 
 
 class TransferTooLargeError(TransferError, ValueError):
-    """The data is larger than the place it is to go to can be."""
+    """The data is longer than its destination can be: a `byte[]`, or the frame."""
 
 
 class TransferTimeoutError(VirtualShellError, TimeoutError):
-    """Data did not cross within the timeout; the channel goes on."""
+    """Data did not cross within the timeout. The bridge can still be used."""

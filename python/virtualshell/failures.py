@@ -1,4 +1,4 @@
-"""Turns what the native layer reports into the package's exceptions, with what to do next.
+"""Turns the errors of the native layer into the package's exceptions, which also say what to do.
 Internal.
 """
 
@@ -12,7 +12,7 @@ from .results import CommandResult
 
 FORKED = (
     "this object belongs to the parent process: a forked child can't use the parent's session."
-    " Start a Shell of its own in the child"
+    " Start a new Shell in the child"
 )
 
 
@@ -51,7 +51,7 @@ def translated(error: _native.Error, session: _native.Session) -> Exception:
 def command_timed_out(
     command: str, limit: Optional[float], result: CommandResult, outcome: str
 ) -> ExecutionTimeoutError:
-    """The error for a command that its timeout ended."""
+    """The error for a command that was stopped by its timeout."""
     return ExecutionTimeoutError(
         f"{shorten(command)} did not end within {plural(limit)} and was stopped; {outcome}."
         " Give it more time with timeout=, or Shell(timeout_seconds=)",

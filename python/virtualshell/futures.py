@@ -1,8 +1,8 @@
 """Futures of commands and transfers.
 
-A thread in `result()` waits in the native layer itself: no other thread takes part. For everybody
-else (`done()`, callbacks, `concurrent.futures.wait`, `asyncio.wrap_future`) one parked reader
-thread a session takes the results that no `result()` waits for.
+A thread in `result()` waits in the native layer itself, without the help of another thread. One
+reader thread per session takes all other results. It serves `done()`, callbacks,
+`concurrent.futures.wait` and `asyncio.wrap_future`, and sleeps while there is nothing to do.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if sys.version_info >= (3, 11):
 else:
 
     class WaitTimeoutError(TimeoutError, concurrent.futures.TimeoutError):
-        """`result(timeout=)` is over; before Python 3.11 the two bases are different classes."""
+        """The time of `result(timeout=)` is over. Before Python 3.11 the bases are two classes."""
 
 
 class PowerShellFuture(concurrent.futures.Future[CommandResult]):
-    """A `concurrent.futures.Future` whose result is a `CommandResult`. Made by the package only."""
+    """A `concurrent.futures.Future` with a `CommandResult`. Only the package makes them."""
 
     def __init__(
         self, completions: Completions, text: str, limit: Optional[float], strip: bool
@@ -55,10 +55,10 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         self._collecting = threading.Lock()  # held by the thread that waits in the native layer
 
     def result(self, timeout: Optional[float] = None) -> CommandResult:
-        """The `CommandResult`, waiting for it up to `timeout` seconds (None: without limit).
+        """The `CommandResult`. Waits for it up to `timeout` seconds (None: without limit).
 
-        TimeoutError: it is not done yet, or its own timeout ended it. CancelledError after
-        `cancel()`.
+        TimeoutError: the command or transfer is not done yet, or its own timeout ended it.
+        CancelledError after `cancel()`.
         """
         try:
             self._wait(timeout)
@@ -74,8 +74,8 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         return super().exception(0)
 
     def cancel(self) -> bool:
-        """Stops the command or withdraws the transfer. False when it is done or can't be undone any
-        more.
+        """Stops the command or withdraws the transfer. False if it is done, or if it is too late to
+        withdraw it.
         """
         if self.done():
             return self.cancelled()
@@ -86,18 +86,18 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
             self._become_cancelled()
             return True
         try:
-            super().exception()  # another thread is at it
+            super().exception()  # another thread is settling it
         except concurrent.futures.CancelledError:
             return True
         return False
 
     def settle(self, native: _native.Result) -> None:
-        """Ends the future, unless another thread does."""
+        """Ends the future, unless another thread is doing so."""
         if not self._settling.acquire(blocking=False):
             return
         try:
             self._end(native)
-        except BaseException:  # no memory, or a signal handler that raises: to be tried again
+        except BaseException:  # no memory, or a signal handler has raised: try again later
             if not self.done():
                 self._settling.release()
             raise
@@ -115,12 +115,12 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
             self.set_result(outcome)
 
     def fail(self, error: Exception) -> None:
-        """Ends the future with an exception, unless that was done already."""
+        """Ends the future with an exception, unless it has ended."""
         if self._settling.acquire(blocking=False):
             self.set_exception(error)
 
     def is_being_collected(self) -> bool:
-        """Whether a thread in the native layer will settle it."""
+        """Whether a thread that waits in the native layer will settle it."""
         return self._collecting.locked()
 
     def _wait(self, timeout: Optional[float]) -> None:
@@ -140,9 +140,9 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
                 raise translated(error, self._completions.session) from error
             finally:
                 self._collecting.release()
-                if self._native.id:  # also when a signal handler has raised meanwhile
+                if self._native.id:  # true even if a signal handler has raised during the wait
                     self._completions.collected(self, self._native)
-        if not self.done():  # another thread has the result, or is waiting for it
+        if not self.done():  # another thread has the result, or waits for it
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
             try:
                 super().exception(left)
@@ -152,7 +152,7 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
 
     def _not_done(self, timeout: Optional[float]) -> WaitTimeoutError:
         return WaitTimeoutError(
-            f"{shorten(self.text)} was not done after {plural(timeout)} of waiting; it goes on"
+            f"{shorten(self.text)} was not done after a wait of {plural(timeout)}; it goes on"
         )
 
     def _become_cancelled(self) -> None:
@@ -166,7 +166,7 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         raise NotImplementedError
 
     def _seen(self) -> None:
-        """The user is about to see how it ended."""
+        """Called just before the user sees how it ended."""
 
 
 class CommandFuture(PowerShellFuture):
@@ -192,26 +192,26 @@ class CommandFuture(PowerShellFuture):
 
 
 class Transfers:
-    """The native side of a bridge, and its failures that nobody has seen yet."""
+    """The native side of a bridge, and its failures that the user has not seen yet."""
 
     def __init__(self, native: _native.Bridge) -> None:
         self.native: Optional[_native.Bridge] = native  # None when closed
         self.unseen: Dict[int, TransferFuture] = {}
 
     def close(self) -> None:
-        """Ends all waits; memory and descriptors go back with the last call that is under way."""
+        """Ends all waits. The last running call frees memory and descriptors."""
         native, self.native = self.native, None
         if native is not None:
             native.close()
         self.unseen.clear()
 
     def posted(self, future: TransferFuture, id: int) -> None:
-        """Remembers a transfer until it has succeeded or its failure was seen."""
+        """Remembers a transfer until it has succeeded, or until the user has seen its failure."""
         if self.native is not None:
             self.unseen[id] = future
 
     def seen(self, id: int) -> None:
-        """Its failure has been raised; tells the native layer the first time."""
+        """The failure of a transfer has been raised. Reports it to the native layer, once."""
         native = self.native
         if self.unseen.pop(id, None) is not None and native is not None:
             native.seen(id)
@@ -258,7 +258,9 @@ class TransferFuture(PowerShellFuture):
         return None
 
     def outcome_now(self) -> Optional[CommandResult]:
-        """The result of a transfer that the native layer knows to be done; None without one."""
+        """The result of a transfer that the native layer has reported as failed; None if it does
+        not come.
+        """
         try:
             self._wait(_OUTCOME_WAIT_S)
         except Exception:
@@ -266,8 +268,8 @@ class TransferFuture(PowerShellFuture):
         return self.outcome
 
     def failure(self, text: str, prefix: str = "") -> VirtualShellError:
-        """The exception for whoever has to do with its data and was told `text` instead; where the
-        result is known, in its words.
+        """The exception for a `send` or `receive` that got the error `text` in place of this
+        transfer's data. If the transfer's result is known, its own text is used.
         """
         result = self.outcome_now()
         if result is not None and result.status == "timed out":
@@ -278,7 +280,7 @@ class TransferFuture(PowerShellFuture):
     def _timed_out(self) -> str:
         return (
             f"Timeout waiting for PowerShell chunk: {self._timeout_text} {shorten(self.text)}"
-            f" within {plural(self._limit)}. Give it more time (timeout=), or send less or a"
+            f" within {plural(self._limit)}. Give it more time (timeout=), send less, or use a"
             " larger chunk_mb"
         )
 
@@ -287,8 +289,8 @@ class TransferFuture(PowerShellFuture):
 
 
 class Completions:
-    """Brings the results of one session to their futures. Knows nothing of the Shell, so that a
-    Shell that is dropped ends its session, and with it the reader thread.
+    """Delivers the results of one session to their futures. It holds no reference to the Shell. So
+    a Shell that is dropped ends its session, and with it the reader thread.
     """
 
     def __init__(self, session: _native.Session) -> None:
@@ -296,12 +298,12 @@ class Completions:
         self.killed_by_timeout = False
         self._lock = threading.Lock()
         self._pending: Dict[int, PowerShellFuture] = {}
-        self._early: Dict[int, _native.Result] = {}  # came before its future was told its id
+        self._early: Dict[int, _native.Result] = {}  # came before its future had its id
         self._reader: Optional[threading.Thread] = None
         self._ended = False
 
     def add(self, future: PowerShellFuture, id: int) -> None:
-        """Gives a future the command or transfer that it stands for."""
+        """Ties a future to its command or transfer."""
         future.id = id
         with self._lock:
             native = self._early.pop(id, None)
@@ -319,13 +321,13 @@ class Completions:
             future.fail(session_lost(self.session))
 
     def collected(self, future: PowerShellFuture, native: _native.Result) -> None:
-        """A thread in `result()` has the result."""
+        """Called by a thread in `result()` that has received the result."""
         with self._lock:
             self._pending.pop(future.id, None)
         future.settle(native)
 
     def join(self, timeout: float) -> None:
-        """Waits for the reader thread, which ends after its session."""
+        """Waits for the reader thread to end. It ends after its session."""
         reader = self._reader
         if reader is not None and reader is not threading.current_thread():
             reader.join(timeout)
@@ -341,7 +343,7 @@ class Completions:
                     self._deliver(native)
                     native = following
                 except MemoryError:
-                    continue  # what has been taken is still to be delivered
+                    continue  # a result that was taken must still be delivered
                 except _native.Error:
                     return
         finally:

@@ -1,7 +1,7 @@
-"""Python values as PowerShell source text that means exactly them, and nothing else. Internal.
+"""Turns Python values into PowerShell source text that means exactly these values. Internal.
 
-Text always goes between single quotes, where PowerShell knows one special character only: the
-quote, of which it has five kinds (CharTraits.IsSingleQuote); each stands for itself when doubled.
+Text always goes between single quotes. There PowerShell has only one special character, the quote.
+It has five kinds of it (CharTraits.IsSingleQuote). A doubled quote stands for itself.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def quoted(value: str) -> str:
 
 
 def literal(value: object) -> str:
-    """An expression, safe as an argument and as an element of a list. TypeError for what has
-    none.
+    """The expression for a value. It is safe as an argument and as an element of a list. TypeError
+    for a value that has no literal.
     """
     if value is None:
         return "$null"

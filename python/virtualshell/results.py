@@ -1,4 +1,4 @@
-"""What a command or a transfer left."""
+"""The result of a command or a transfer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATUS: Final = {
 
 
 class _Values(NamedTuple):
-    """The fields of a `_native.Result` as plain values: what is left of one that was pickled."""
+    """The fields of a `_native.Result` as plain values: the form in which a result is pickled."""
 
     id: int
     op: int
@@ -38,8 +38,8 @@ class _Values(NamedTuple):
 class CommandResult:
     """The result of a command, or of a transfer through a bridge. Read-only; may be pickled.
 
-    Texts are what `pwsh` would print, without colour codes, lines ended by `\\n`; each is decoded
-    when it is first asked for. Safe to use from any thread.
+    Each text is what `pwsh` would print, without colour codes. Its lines end in `\\n`, or in
+    `\\r\\n` on Windows. It is decoded when it is first read. A result may be used from any thread.
     """
 
     __slots__ = ("_native", "_strip")
@@ -50,56 +50,54 @@ class CommandResult:
 
     @property
     def out(self) -> str:
-        """What the command wrote: its output as `pwsh` formats it, and Write-Host's text in its
-        place.
-        """
+        """The command's output, as `pwsh` formats it, with the text of Write-Host in its place."""
         return self._native.out.strip() if self._strip else self._native.out
 
     @property
     def err(self) -> str:
-        """Its errors, as `pwsh` prints them; for a transfer that failed, why."""
+        """The command's errors, as `pwsh` prints them; for a failed transfer, the reason."""
         return self._native.err.strip() if self._strip else self._native.err
 
     @property
     def warning(self) -> str:
-        """Write-Warning's text."""
+        """The text of Write-Warning."""
         return self._native.warning
 
     @property
     def verbose(self) -> str:
-        """Write-Verbose's text, where it is switched on."""
+        """The text of Write-Verbose, if it is switched on."""
         return self._native.verbose
 
     @property
     def debug(self) -> str:
-        """Write-Debug's text, where it is switched on."""
+        """The text of Write-Debug, if it is switched on."""
         return self._native.debug
 
     @property
     def information(self) -> str:
-        """Write-Information's text."""
+        """The text of Write-Information."""
         return self._native.information
 
     @property
     def progress(self) -> str:
-        """Write-Progress's text."""
+        """The text of Write-Progress."""
         return self._native.progress
 
     @property
     def success(self) -> bool:
-        """For a command: `$?` as a prompt would have it afterwards. For a transfer: it arrived."""
+        """For a command: the value of `$?` after it. For a transfer: whether the data arrived."""
         return self._native.success
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the last native program or of `exit`; otherwise 0 for success, else
-        1.
+        """The exit code of the last native program that the command ran, or of `exit`. Without
+        either, 0 for success and 1 for failure.
         """
         return self._native.exit_code
 
     @property
     def execution_time(self) -> float:
-        """Seconds that PowerShell spent on it."""
+        """Seconds that PowerShell spent on the command or transfer."""
         return self._native.execution_ns / 1e9
 
     @property

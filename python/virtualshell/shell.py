@@ -75,24 +75,26 @@ class Shell:
     one at a time, in the order in which they were given. Times are in seconds; `math.inf` stands
     for no limit.
 
-    powershell_path: path of `pwsh`, or on Windows of `powershell.exe`; by default the `pwsh` on
-        PATH, else the one of an installer (on Windows) or of `python -m virtualshell
-        install-engine`, else Windows PowerShell, else NuGet's.
+    powershell_path: path of `pwsh`, or on Windows of `powershell.exe`. A folder that has it, or a
+        name on PATH, will do as well. By default the first of these that exists: the `pwsh` on
+        PATH; on Windows the one of an installer; the one of `python -m virtualshell
+        install-engine`; Windows PowerShell; NuGet's.
     timeout_seconds: limit of every command and transfer that has no timeout of its own; None for no
         limit.
-    working_directory: where the session begins; by default Python's own.
-    environment: variables that the session gets on top of Python's own; None as value removes one.
-    initial_commands: run at every start; one that fails fails the start.
-    auto_restart_on_timeout: when a command that timed out can't be stopped and its process has to
-        be ended, start a new session at once.
-    auto_restart: when the session has ended by itself (`exit`, killed), start a new one at the next
-        command instead of raising SessionLostError.
+    working_directory: the folder in which the session begins; by default Python's own.
+    environment: variables that the session gets in addition to Python's own. The value None removes
+        a variable.
+    initial_commands: commands to run at every start. If one of them fails, the start fails.
+    auto_restart_on_timeout: start a new session at once if PowerShell had to be killed because a
+        command did not stop after its timeout.
+    auto_restart: if the session has ended (by `exit`, or because it was killed), start a new one at
+        the next command instead of raising SessionLostError.
     strip_results: strip white space from both ends of every `out` and `err`.
     width: columns of formatted output.
     start_timeout: limit of `start()`.
-    stop_grace: how long a command that is to stop may take before its process is ended.
+    stop_grace: how long a command may take to stop before PowerShell is killed.
 
-    TypeError and ValueError name an argument that is wrong.
+    TypeError and ValueError name the argument that is wrong.
     """
 
     def __init__(
@@ -148,11 +150,11 @@ class Shell:
     # Life
 
     def start(self: Self) -> Self:
-        """Starts the session and returns the Shell; does nothing while one is running.
+        """Starts the session and returns the Shell. Does nothing if a session is running.
 
-        PowerShellNotFoundError, StartError (with what PowerShell wrote), StartTimeoutError,
-        ExecutionError when an initial command failed, FileNotFoundError or NotADirectoryError for
-        the working directory.
+        PowerShellNotFoundError; StartError, with what PowerShell wrote; StartTimeoutError.
+        ExecutionError, ExecutionTimeoutError or SessionLostError: an initial command failed.
+        FileNotFoundError, NotADirectoryError: the working directory is not a folder.
         """
         with self._lifecycle:
             if not self.is_running:
@@ -161,11 +163,11 @@ class Shell:
         return self
 
     def stop(self, force: bool = False) -> None:
-        """Ends the session and all of its bridges; does nothing when none is running.
+        """Ends the session and all of its bridges. Does nothing if no session is running.
 
-        PowerShell gets two seconds to end by itself; none at all with `force`. Futures that are not
-        done raise SessionLostError, those of bridges ChannelError; views of received data stay
-        valid. `start()` begins a new session.
+        PowerShell gets two seconds to end by itself, or none with `force`. Futures that are not
+        done raise SessionLostError, and futures of bridges raise ChannelError. Views of received
+        data stay valid. `start()` begins a new session.
         """
         with self._lifecycle:
             completions = self._completions
@@ -188,13 +190,13 @@ class Shell:
 
     @property
     def is_running(self) -> bool:
-        """Whether the session is there to take commands."""
+        """Whether there is a session that takes commands."""
         session = self._session
         return session is not None and session.alive()[0]
 
     @property
     def pid(self) -> Optional[int]:
-        """The process id of PowerShell; None when no session is running."""
+        """The process id of PowerShell; None if no session is running."""
         session = self._session
         return session.pid if session is not None and session.alive()[0] else None
 
@@ -205,12 +207,12 @@ class Shell:
 
     @property
     def powershell_path(self) -> Optional[str]:
-        """The path of the `pwsh` that is running, or else the one that was given."""
+        """The path of the running PowerShell; without a session, the path that was given."""
         return self._path if self._session is None else self._session.engine
 
     @property
     def timeout_seconds(self) -> Optional[float]:
-        """The limit for what has no timeout of its own; None for no limit."""
+        """The limit of commands and transfers without a timeout of their own; None for no limit."""
         return self._timeout
 
     # Commands
@@ -242,21 +244,21 @@ class Shell:
         local_scope: bool = False,
         raise_on_error: bool = False,
     ) -> Union[CommandResult, List[CommandResult]]:
-        """Runs a command, of any number of lines, as if it were typed at the prompt, and waits for
-        its end.
+        """Runs a command as if it were typed at the prompt, and waits for its end.
 
-        A list runs one after the other and gives a list of results.
+        A command may have any number of lines. For a list, runs its commands one after the other
+        and returns a list of results.
 
         timeout: seconds for each command, from now; None for the Shell's `timeout_seconds`.
-        local_scope: run in a scope of its own, where PowerShell compiles loops about ten times
-            faster; variables that it sets are gone afterwards.
-        raise_on_error: raise ExecutionError for a command without success. Otherwise a result is
-            returned whatever the command did, also for `throw`, for text that is no PowerShell, and
-            for `exit`, which ends the session.
+        local_scope: run the command in a child scope. PowerShell runs loops with much arithmetic
+            about ten times faster there. Variables that the command sets are gone afterwards.
+        raise_on_error: raise ExecutionError if the command fails. Otherwise a result is returned
+            even for `throw`, for text that is not PowerShell, and for `exit`, which ends the
+            session.
 
-        ExecutionTimeoutError: the command was stopped; variables are kept, except where PowerShell
-        would not stop and had to be ended. SessionLostError: there is no session, or it ended
-        meanwhile.
+        ExecutionTimeoutError: the command was stopped. The session keeps its variables, unless
+        PowerShell did not stop and had to be killed. SessionLostError: there is no session, or it
+        ended during the command.
         """
         if not isinstance(command, str):
             several = arguments.commands(command, "command")
@@ -284,13 +286,14 @@ class Shell:
         timeout: Optional[float] = None,
         local_scope: bool = False,
     ) -> CommandFuture:
-        """Gives a command to the session and returns its `concurrent.futures.Future` at once.
+        """Queues a command and returns its `concurrent.futures.Future` at once.
 
-        callback: called with the CommandResult, however the command ended, unless it was cancelled;
-            in whichever thread notices the end, so it should be short.
+        callback: called with the CommandResult when the command has ended in any way but by
+            `cancel()`. It runs in the thread that notices the end, so it should be short.
 
-        The future's `result()` returns and raises what `run` would; `cancel()` stops the command.
-        SessionLostError when there is no session.
+        The future's `result()` returns and raises what `run` would. `cancel()` stops the command.
+        ExecutionTimeoutError: the queue was full for that long. SessionLostError: there is no
+        session.
         """
         if not isinstance(command, str):
             raise TypeError(f"command must be a str, not {command!r}")
@@ -307,8 +310,9 @@ class Shell:
             id = _again(session, session.submit, command, limit, local_scope)
         except TimeoutError:
             raise ExecutionTimeoutError(
-                f"{shorten(command)} was not taken within {plural(limit)}: too many commands wait"
-                " before it"
+                f"{shorten(command)} could not be queued within {plural(limit)}: the queue of"
+                " commands is full. Wait for the results of some of them first, or give it more"
+                " time (timeout=)"
             ) from None
         completions = self._completions_of(session)
         future = CommandFuture(completions, command, limit, self._strip)
@@ -327,13 +331,13 @@ class Shell:
     ) -> CommandResult:
         """Runs a script file.
 
-        args: a list of values for its parameters by position, or a dict by name (True and False for
-            switches). Each arrives as the value it is: None, bool, int, float, Decimal, str, bytes,
-            paths, and lists and dicts of them. A str stays a str, whatever it contains.
-        dot_source: run it in the session's own scope, so that what it defines stays.
+        args: values for the script's parameters: a list by position, or a dict by name (True and
+            False for switches). A value may be None, bool, int, float, Decimal, str, bytes, a path,
+            or a list or dict of these. A str stays a str, whatever it contains.
+        dot_source: run the script in the session's own scope, so that what it defines stays.
 
-        A relative path is one of Python's working directory. FileNotFoundError when there is no
-        such file; TypeError for a value that PowerShell has no literal for; otherwise as `run`.
+        A relative path starts at Python's working directory. FileNotFoundError: there is no such
+        file. TypeError: PowerShell has no literal for a value. Otherwise as `run`.
         """
         file = os.path.abspath(arguments.path(path, "path"))
         if not os.path.isfile(file):
@@ -341,9 +345,10 @@ class Shell:
         return self.run(literals.call(file, args, dot_source), timeout, False, raise_on_error)
 
     def ping(self, timeout: Optional[float] = None) -> float:
-        """Asks the session for a sign of life, which it gives even while a command runs.
+        """Checks that PowerShell answers. It answers even while a command runs.
 
-        Returns the seconds that it took. TimeoutError; SessionLostError when there is no session.
+        Returns the seconds that the answer took. TimeoutError: there was none in time.
+        SessionLostError: there is no session.
         """
         limit = self._timeout if timeout is None else arguments.seconds(timeout, "timeout")
         session = self._live()
@@ -353,7 +358,7 @@ class Shell:
         except _native.Error as error:
             raise translated(error, session) from error
         except TimeoutError:
-            raise TimeoutError(f"PowerShell gave no sign of life within {plural(limit)}") from None
+            raise TimeoutError(f"PowerShell did not answer within {plural(limit)}") from None
         return time.perf_counter() - begin
 
     def __repr__(self) -> str:
@@ -363,7 +368,7 @@ class Shell:
     # Inside
 
     def _attach(self, bridge: ZeroCopyBridge) -> Completions:
-        """Takes a bridge's name; returns what its futures need."""
+        """Reserves a bridge's name, and returns what its futures need."""
         with self._lifecycle:
             session = self._live()
             if not session.alive()[0]:
@@ -371,8 +376,8 @@ class Shell:
             if not self._is_free(bridge.channel_name):
                 raise ChannelError(
                     f"Failed to create channel: {bridge.channel_name!r} is the name of an open"
-                    " bridge of this session; close that one, choose another channel_name, or leave"
-                    " it out to have one chosen"
+                    " bridge of this session. Close that bridge, choose another channel_name, or"
+                    " leave channel_name out"
                 )
             self._bridges[bridge.channel_name] = bridge
             return self._completions_of(session)
@@ -401,7 +406,7 @@ class Shell:
         module = engine.module_folder()
         if not (module / engine.MODULE_FILE).is_file():
             raise StartError(
-                f"{module / engine.MODULE_FILE} is missing: this installation is not complete,"
+                f"{module / engine.MODULE_FILE} is missing, so this installation is not complete:"
                 " install virtualshell again"
             )
         _check_folder(self._folder)
@@ -448,7 +453,7 @@ class Shell:
             session.close(grace)
 
     def _live(self) -> _native.Session:
-        """The session, dead or alive; SessionLostError when there is none."""
+        """The session, dead or alive; SessionLostError if there is none."""
         session = self._session
         if session is None:
             with self._lifecycle:  # another thread may be about to put a new one in its place
@@ -464,8 +469,8 @@ class Shell:
         return completions
 
     def _replaced(self, session: _native.Session, error: _native.Error) -> _native.Session:
-        """A new session in place of one that took no command because it has ended, where that is
-        wanted; otherwise raises.
+        """A new session for one that could not take a command because it had ended. Raises if no
+        restart is wanted.
         """
         completions = self._completions
         timed_out = (
@@ -493,7 +498,7 @@ class Shell:
         limit: Optional[float],
         result: CommandResult,
     ) -> None:
-        """Raises for a command that its timeout or the end of its session has ended."""
+        """Raises if the command was ended by its timeout or by the end of its session."""
         if native.status == _LOST:
             raise session_lost(session, result)
         if native.status != _TIMED_OUT:
@@ -514,8 +519,8 @@ class Shell:
         )
 
     def _after_fork(self) -> None:
-        """In the child: the session is the parent's. Its objects are kept, untouched, because locks
-        inside them may have been held by threads that do not exist here.
+        """In a forked child, whose session is the parent's. The session's objects are kept and not
+        touched: their locks may be held by threads that do not exist here.
         """
         if self._finalizer is not None:
             self._finalizer.detach()
@@ -529,7 +534,7 @@ class Shell:
 def _again(
     session: _native.Session, call: Callable[[str, Optional[float], bool], Value], *args: Any
 ) -> Value:
-    """The second try of a command, with a new session."""
+    """Tries a command a second time, with a new session."""
     try:
         return call(*args)
     except _native.Error as error:
@@ -555,7 +560,7 @@ def _with_outcome(callback: Callable[[CommandResult], object]) -> Callable[..., 
     return call
 
 
-# Sessions that nobody stopped
+# Sessions that were not stopped
 
 _live_shells: weakref.WeakSet[Shell] = weakref.WeakSet()
 
@@ -566,7 +571,7 @@ def _drop(session: _native.Session, pid: int) -> None:
 
 
 def _end_all() -> None:
-    """At the end of Python. Takes no lock: a thread that will not run again may hold it."""
+    """Runs at the end of Python. Takes no lock: a thread that never runs again may hold it."""
     ended = []
     for shell in list(_live_shells):
         if shell._session is not None:

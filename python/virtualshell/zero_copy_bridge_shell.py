@@ -42,7 +42,7 @@ Message = Union[Tuple[int, bytes, int], Tuple[int, _native.Lease, int]]
 
 _MOST_ARRAY_BYTES = 0x7FFFFFC7  # .NET's Array.MaxLength
 _SCOPES = ("Local", "Global")
-_MOST_IDLE = 4  # channels that are kept for the next all-in-one transfers
+_MOST_IDLE = 4  # open channels kept for the next one-call transfers
 _numbers = itertools.count(1)
 
 
@@ -55,31 +55,31 @@ class ZeroCopyBridge:
     ...     print(bridge.receive("$data"))
     b'atad emos'
 
-    The all-in-one forms `send(data, "$v")` and `receive("$v")` do all of it. The forms in two steps
-    post one end first, or later, and go well with other work meanwhile: `receive_to_powershell`
-    with `send`, and `send_from_powershell` with `receive`. Messages and posted transfers meet in
-    order: the first message goes to the first posted receive that has not failed. A posted transfer
-    never stops commands of the session. All-in-one transfers take no part in that order: each has a
-    channel of its own while it runs (of these a few are kept open).
+    `send(data, "$v")` and `receive("$v")` do a whole transfer in one call. The two-step forms let
+    other work run at the same time: `receive_to_powershell` with `send`, and `send_from_powershell`
+    with `receive`. Either step may come first. Messages and posted transfers are paired in order:
+    the first message goes to the first posted receive that has not failed. A posted transfer never
+    blocks the session's commands. One-call transfers take no part in that order: each has a channel
+    of its own while it runs. A few of these channels are kept open.
 
-    PowerShell gets `byte[]`; a byte[] arrives in Python as `bytes`, and every other object as
-    `CliXml`, which is `bytes` that become an object again when they are sent back.
+    PowerShell gets a `byte[]`. A `byte[]` arrives in Python as `bytes`. Every other object arrives
+    as `CliXml`: bytes that become an object again when they are sent back.
 
     shell: a Shell that is running.
-    channel_name: a label, unique among the open bridges of the session; chosen where none is given.
-    frame_mb: MiB of memory for each direction of a channel (0.0625 to 1048576): how much can lie
-        there unreceived, and the largest message that `return_memoryview` gives without a copy.
-        Messages may be larger. Memory is taken as it is used.
-    chunk_mb: MiB (0.0625 to 1024) of the window through which larger messages stream.
-    scope: "Local" or "Global": both mean the same, because a channel has no name outside of the
+    channel_name: a label, unique among the open bridges of the session. By default one is chosen.
+    frame_mb: MiB of memory for each direction of a channel (0.0625 to 1048576). It limits how much
+        data can wait there, and the largest message that `return_memoryview` gives without a copy.
+        Messages may be longer. Memory is committed when it is first used.
+    chunk_mb: MiB (0.0625 to 1024) of the window through which longer messages stream.
+    scope: "Local" or "Global". Both mean the same, because a channel has no name outside its
         session.
 
     ChannelError ("Failed to create channel: ..."): the name is in use, or there is no memory.
     SessionLostError: the Shell is not running. TypeError, ValueError: a wrong argument.
 
-    All methods may be called from any thread. Timeouts are in seconds and count from the call; None
-    stands for the Shell's `timeout_seconds`, `math.inf` for no limit. A bridge ends with `close()`,
-    at the end of `with`, when it is dropped, and with its session.
+    All methods may be called from any thread. Timeouts are in seconds and count from the call. None
+    stands for the Shell's `timeout_seconds`, and `math.inf` for no limit. A bridge ends with
+    `close()`, at the end of `with`, when it is dropped, and with its session.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ZeroCopyBridge:
         self._lock = threading.Lock()  # of _why_closed
         self._open: Set[Transfers] = set()
         self._idle: List[Transfers] = []
-        self._main: Transfers  # the channel of the forms in two steps
+        self._main: Transfers  # the channel of the two-step forms
         self._completions: Optional[Completions] = shell._attach(self)  # None when closed
         finalizer = weakref.finalize(self, _close_all, self._open, self._pid)
         finalizer.atexit = False  # the end of the session, at exit, ends its bridges
@@ -137,7 +137,7 @@ class ZeroCopyBridge:
 
     @property
     def chunk_mb(self) -> float:
-        """MiB of the window for streaming."""
+        """MiB of the window through which longer messages stream."""
         return self._chunk_mb
 
     @property
@@ -155,33 +155,36 @@ class ZeroCopyBridge:
     def receive_to_powershell(
         self, target: str, timeout: Optional[float] = None, lease: bool = False
     ) -> TransferFuture:
-        """Lets PowerShell receive the next message into a variable; returns at once.
+        """Posts a receive: PowerShell will receive the next message into a variable. Returns at
+        once.
 
-        target: what PowerShell can assign to: "$x", "$global:x", "$env:X", "$h.key", "$a[3]",
-        "[byte[]]$x".
-        timeout: how long PowerShell waits for the message to be complete.
-        lease: give PowerShell no byte[], which costs a copy, but a `ZeroCopyBridge.Lease`: a view of
-        the shared memory itself, to be read by index or as a Stream. The message must then fit the
-        frame, and takes its room there until the lease is disposed of or collected.
+        target: a place that PowerShell can assign to: "$x", "$global:x", "$env:X", "$h.key",
+            "$a[3]", "[byte[]]$x".
+        timeout: how long PowerShell waits for the complete message.
+        lease: give PowerShell a `ZeroCopyBridge.Lease` instead of a byte[], which would cost a
+            copy. A lease is a view of the shared memory itself, to be read by index or as a Stream.
+            The message must fit the frame, and takes its room there until the lease is disposed of
+            or collected.
 
-        The future's `result()` is a CommandResult; where the data could not be assigned its
-        `success` is False and its `err` says why. It raises TransferTimeoutError when nothing came
-        in time. `cancel()` withdraws the receive while no message was sent for it. The variable is
-        there before any command that is given after the data was sent. ValueError: no target.
-        SessionLostError, ChannelError.
+        The future's `result()` is a CommandResult. If the data could not be assigned, its `success`
+        is False and its `err` says why. `result()` raises TransferTimeoutError if the message did
+        not come in time. `cancel()` withdraws the receive while no message has been sent for it.
+        The variable is assigned before any command that is submitted after the data was sent.
+        ValueError: the target is not a place. SessionLostError, ChannelError.
         """
         return self._post_receive(self._main, _target(target), self._limit(timeout), bool(lease))
 
     def allocate(self, nbytes: int, timeout: Optional[float] = None) -> memoryview:
-        """Memory of the bridge to be filled in place: a writable view of `nbytes` bytes.
+        """Takes memory of the bridge, to be filled in place: a writable view of `nbytes` bytes.
 
-        A `send` (without a target) of what begins at its first byte, the view or a NumPy array over
-        it, sends the memory itself, once, without a copy; write no more to it then. It is given back
-        when the view and all that was made of it are gone, and PowerShell has given it back, too.
+        Send it with `send` without a target: the view, a NumPy array over it, or a part that begins
+        at its first byte. The first such `send` makes no copy. Do not write to the memory after it.
+        The memory is free again when Python has dropped the view and everything made from it, and
+        PowerShell has given it back.
 
-        TransferTooLargeError ("Data exceeds frame size"): more than `frame_mb`. TransferTimeoutError:
-        there was no room in time. MemoryError: the system has no memory for it. SessionLostError,
-        ChannelError.
+        TransferTooLargeError ("Data exceeds frame size"): more than `frame_mb`.
+        TransferTimeoutError: there was no room in time. MemoryError: the system has no memory for
+        it. SessionLostError, ChannelError.
         """
         size, limit = arguments.integer(nbytes, "nbytes", 1, sys.maxsize), self._limit(timeout)
         if size > self._frame_bytes:
@@ -194,7 +197,7 @@ class ZeroCopyBridge:
         except TimeoutError:
             raise TransferTimeoutError(
                 f"Timeout: there was no room for {size:,} bytes in the frame within"
-                f" {plural(limit)}. Let go of views and messages that lie there, or give the"
+                f" {plural(limit)}. Drop views and receive messages that lie there, or give the"
                 " ZeroCopyBridge a larger frame_mb"
             ) from None
         except _native.Error as error:
@@ -208,25 +211,27 @@ class ZeroCopyBridge:
         lease: bool = False,
     ) -> None:
         """Sends one message: any contiguous buffer (bytes, bytearray, memoryview, array, mmap,
-        NumPy), which is copied from directly and may be changed as soon as this returns. What was
-        made by `allocate` is not copied at all.
+        NumPy). The data is copied directly from the buffer, which may be changed after this
+        returns. Memory from `allocate` is not copied at all.
 
-        With a target it puts the data into that variable and returns when it is there; otherwise it
-        goes to the first posted receive, or is kept for the next one while the frame has room.
-        lease: for a target; as for `receive_to_powershell`.
+        With a target, puts the data into that variable and returns when it is assigned. Otherwise
+        the message goes to the first posted receive. If there is none, it waits for the next one in
+        the frame, if the frame has room.
 
-        TransferTimeoutError: nobody received it in time; the message is withdrawn. TransferError:
-        PowerShell could not take it, and why. TransferTooLargeError: more than a byte[] holds, or
-        for a lease than the frame.
-        TypeError: no buffer. After each of these the bridge can be used as before.
+        lease: as for `receive_to_powershell`; only with a target.
+
+        TransferTimeoutError: PowerShell did not receive the message in time; it is withdrawn.
+        TransferError: PowerShell could not take the data; the text says why.
+        TransferTooLargeError: more than a byte[] can hold, or for a lease more than the frame.
+        TypeError: not a contiguous buffer. The bridge can be used after each of these.
         SessionLostError, ChannelError.
         """
         if target is not None:
             target = _target(target)
         elif lease:
             raise ValueError(
-                "lease=True goes with a target; without one it is for the receive_to_powershell"
-                " that takes the message"
+                "lease=True needs a target. Without a target, give lease=True to the"
+                " receive_to_powershell that takes the message"
             )
         limit = self._limit(timeout)
         size = len(data) if type(data) is bytes else arguments.buffer_bytes(data, "data")
@@ -246,18 +251,19 @@ class ZeroCopyBridge:
     def send_from_powershell(
         self, expression: str, depth: int = 2, timeout: Optional[float] = None
     ) -> TransferFuture:
-        """Lets PowerShell send the value of an expression; returns at once.
+        """Posts a send: PowerShell will send the value of an expression. Returns at once.
 
-        expression: evaluated in its turn among the commands; e.g. "$x", "$x.Data", "(Get-Process)".
-        depth: how many levels of an object's members are serialized (1 to 100); for a byte[] it
-        means nothing.
-        timeout: how long the whole may take, until `receive` has the data.
+        expression: a single expression or pipeline, e.g. "$x", "$x.Data", "(Get-Process)". It is
+            evaluated in the queue of commands, when its turn comes.
+        depth: how many levels of an object's members are serialized (1 to 100). It has no effect on
+            a byte[].
+        timeout: how long the transfer may take, until `receive` has the data.
 
-        A byte[] must not be changed before the future is done. The future's `result()` is a
-        CommandResult; where there was nothing to send its `success` is False and its `err` says
-        why, and the `receive` that waits for it raises TransferError, unless the failure was seen
-        through the future before. It raises TransferTimeoutError when the data was not received in
-        time. SessionLostError, ChannelError.
+        Do not change a byte[] before the future is done. The future's `result()` is a
+        CommandResult. If there was nothing to send, its `success` is False and its `err` says why.
+        The `receive` that waits for the value then raises TransferError, unless the user has seen
+        the failure through the future before. `result()` raises TransferTimeoutError if the data
+        was not received in time. SessionLostError, ChannelError.
         """
         depth = arguments.integer(depth, "depth", 1, 100)
         expression = arguments.text(expression, "expression")
@@ -301,18 +307,17 @@ class ZeroCopyBridge:
         return_memoryview: bool = False,
         depth: int = 2,
     ) -> Union[bytes, memoryview]:
-        """Receives one message: the next one, or the value of an expression, which is then sent for
-        it.
+        """Receives one message: the value of an expression, or without one the next message.
 
-        return_memoryview: give a read-only view of the shared memory itself, without a copy, where
-            the message lies there in one piece (see `frame_mb`), else of a private copy. The memory
-            is given back when the view and all that was made of it are gone; it may outlive bridge
-            and Shell.
-        depth: as for `send_from_powershell`; for an expression only.
+        return_memoryview: return a read-only view. It shows the shared memory itself, without a
+            copy, if the message lies there in one piece (see `frame_mb`). Otherwise it shows a
+            private copy. The memory is given back when Python has dropped the view and everything
+            made from it. It may outlive the bridge and the Shell.
+        depth: as for `send_from_powershell`; only with an expression.
 
-        Returns bytes for a byte[], and CliXml (a kind of bytes) for other objects.
-        TransferTimeoutError: nothing came in time. TransferError: PowerShell could not send it, and
-        why. SessionLostError, ChannelError.
+        Returns bytes for a byte[], and CliXml (a subclass of bytes) for any other object.
+        TransferTimeoutError: the message was not complete in time. TransferError: PowerShell could
+        not send the value; the text says why. SessionLostError, ChannelError.
         """
         if expression is not None:
             expression = arguments.text(expression, "expression")
@@ -328,7 +333,7 @@ class ZeroCopyBridge:
     # Life
 
     def close(self) -> None:
-        """Ends the bridge and all waits on it; again and again does nothing more.
+        """Ends the bridge and all waits on it. Further calls do nothing.
 
         Transfers that are not done fail. Views of received data stay valid.
         """
@@ -359,12 +364,13 @@ class ZeroCopyBridge:
         _close_all(self._open, self._pid)
         self._shell._detach(self)
 
-    # Channels. The forms in two steps share one, where posts and messages meet in order. Each
-    # all-in-one transfer has one to itself meanwhile: nothing that is posted or queued can come
-    # between its two halves, and what it leaves behind when it fails goes with the channel.
+    # Channels. The two-step forms share one channel, in which posts and messages are paired in
+    # order. Each one-call transfer has a channel to itself while it runs. So no other post or
+    # message can come between its two halves, and closing the channel removes what a failed
+    # transfer leaves.
 
     def _label(self) -> Optional[str]:
-        """What New-ZeroCopyLease finds the bridge by, where its name is short enough for that."""
+        """The name by which New-ZeroCopyLease finds the bridge; None if the name is too long."""
         fits = len(self._name.encode("utf-8", "replace")) <= _native.MAX_LABEL_BYTES
         return self._name if fits and "\0" not in self._name else None
 
@@ -386,7 +392,7 @@ class ZeroCopyBridge:
             raise ChannelError(f"{why}; a smaller frame_mb or chunk_mb takes less") from error
         transfers = Transfers(native)
         self._open.add(transfers)
-        if self._why_closed is not None:  # meanwhile, by another thread that may not have seen it
+        if self._why_closed is not None:  # by another thread, which may have missed `transfers`
             transfers.close()
             raise self._closed_error()
         return transfers
@@ -469,7 +475,7 @@ class ZeroCopyBridge:
             raise TransferTimeoutError(
                 f"Timeout: PowerShell did not take the data within {plural(limit)}, so the message"
                 " was withdrawn. Post a receive_to_powershell for it, give it more time (timeout=),"
-                " or a larger frame_mb, where messages can wait"
+                " or use a larger frame_mb, so that the message can wait there"
             ) from None
         except _native.Error as error:
             if error.name == "ZCB_ERR_REFUSED":
@@ -485,7 +491,7 @@ class ZeroCopyBridge:
     def _take(
         self, transfers: Transfers, left: Optional[float], limit: Optional[float], lease: bool
     ) -> Message:
-        """The next message, whatever it is for and whatever it is, within what is left of a limit."""
+        """The next message of any kind, within the `left` seconds of a limit."""
         begun = time.monotonic()
         while True:
             native = self._live(transfers)
@@ -495,11 +501,11 @@ class ZeroCopyBridge:
                 raise TransferTimeoutError(
                     "Timeout waiting for PowerShell chunk: nothing was complete within"
                     f" {plural(limit)}. Let PowerShell send with send_from_powershell,"
-                    " give it more time (timeout=), or send less or a larger chunk_mb"
+                    " give it more time (timeout=), send less, or use a larger chunk_mb"
                 ) from None
             except _native.Error as error:
-                # What was given up half-way is of a transfer that was cancelled or timed out; if
-                # nobody knows that yet, a message that says so follows.
+                # The message belonged to a transfer that was cancelled or timed out. If the user
+                # does not know that yet, an error message follows.
                 if error.name != "ZCB_ERR_ABORTED":
                     raise self._error(error) from error
             if left is not None:
@@ -529,7 +535,7 @@ class ZeroCopyBridge:
         try:
             future = self._post_send(transfers, expression, depth, deadline.left())
             data = _data(transfers, self._take(transfers, deadline.left(), limit, lease))
-            # What counts is that PowerShell is done with the value; the data is here already.
+            # The data is here. Wait only until PowerShell is done with the value.
             with contextlib.suppress(Exception):
                 clean = future.result(deadline.left()).success
             return data
@@ -537,7 +543,7 @@ class ZeroCopyBridge:
             self._leave_channel(transfers, clean)
 
     def _refused(self, transfers: Transfers, error: _native.Error) -> Exception:
-        """The posted receive that was to take the data had failed before."""
+        """The exception for data whose posted receive had already failed."""
         if self._why_closed is not None:
             return self._closed_error()
         future = transfers.unseen.pop(error.refused_by, None)
@@ -556,7 +562,8 @@ class ZeroCopyBridge:
             return SessionLostError(f"{lost}, and open a new ZeroCopyBridge")
         if error.final:
             return ChannelError(
-                f"the bridge {self._name!r} can't go on: {error}. Open a new ZeroCopyBridge"
+                f"the bridge {self._name!r} can't be used any more: {error}. Open a new"
+                " ZeroCopyBridge"
             )
         return TransferError(str(error))
 
@@ -578,7 +585,7 @@ class _Deadline:
 
 
 def _data(transfers: Transfers, message: Message) -> Union[bytes, _native.Lease]:
-    """The payload; raises TransferError for a message that says why there is none."""
+    """The payload. Raises TransferError for an error message."""
     kind, data, id = message
     if kind != _native.KIND_ERROR:
         return data
@@ -590,11 +597,11 @@ def _data(transfers: Transfers, message: Message) -> Union[bytes, _native.Lease]
 def _target(value: object) -> str:
     target = arguments.text(value, "target")
     if target.lstrip()[0] not in "$[" or "\0" in target:
-        raise ValueError(f"target must be something to assign to, such as '$x', not {target!r}")
+        raise ValueError(f"target must be a place to assign to, such as '$x', not {target!r}")
     return target
 
 
 def _close_all(channels: Set[Transfers], pid: int) -> None:
-    if os.getpid() == pid:  # a forked child's copies are its parent's
+    if os.getpid() == pid:  # in a forked child the channels belong to its parent
         for transfers in list(channels):
             transfers.close()

@@ -12,9 +12,9 @@ namespace ZeroCopyBridge;
 /// (<c>New-ZeroCopyLease</c>; writable, until it is sent).
 /// </summary>
 /// <remarks>
-/// The memory goes back to its bridge with <see cref="Dispose"/>, or when the lease is collected; it outlives
-/// bridge and program. The indexer and <see cref="Stream"/> throw <see cref="ObjectDisposedException"/> afterwards;
-/// a <see cref="Span"/> must not be used any more. Members may be called from any thread.
+/// <see cref="Dispose"/>, or the garbage collector, gives the memory back to its bridge. A lease outlives bridge and
+/// program. After <see cref="Dispose"/>, the indexer and <see cref="Stream"/> throw
+/// <see cref="ObjectDisposedException"/>, and a <see cref="Span"/> must not be used. Members may be called from any thread.
 /// </remarks>
 public sealed class Lease : IDisposable
 {
@@ -31,18 +31,18 @@ public sealed class Lease : IDisposable
     /// <summary>The number of bytes.</summary>
     public long Length { get; }
 
-    /// <summary>True for a message that was received: its bytes are for reading only.</summary>
+    /// <summary>True for a received message: its bytes can only be read.</summary>
     public bool IsReadOnly => _isReadOnly;
 
-    /// <summary>False when the message did not lie in one piece in the frame, so that this is a private copy of it.</summary>
+    /// <summary>False if the frame had no room for the message, so that this is a private copy of it.</summary>
     public bool IsInPlace { get; }
 
-    /// <summary>All bytes, to be read; valid until <see cref="Dispose"/>, so keep the lease alive as long.</summary>
+    /// <summary>All bytes, for reading. Valid until <see cref="Dispose"/>: keep the lease alive while you use them.</summary>
     /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
     /// <exception cref="OverflowException">It is longer than a span can be (2 GiB): use <see cref="Stream"/>.</exception>
     public ReadOnlySpan<byte> Span => WholeSpan();
 
-    /// <summary>All bytes, to be written; valid until <see cref="Dispose"/>, so keep the lease alive as long.</summary>
+    /// <summary>All bytes, for writing. Valid until <see cref="Dispose"/>: keep the lease alive while you use them.</summary>
     /// <exception cref="InvalidOperationException">It is read-only.</exception>
     /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
     /// <exception cref="OverflowException">It is longer than a span can be (2 GiB): use <see cref="Stream"/>.</exception>
@@ -65,7 +65,7 @@ public sealed class Lease : IDisposable
     /// <summary>One byte.</summary>
     /// <param name="index">From 0; a negative one counts from the end, as for arrays in PowerShell.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such byte.</exception>
-    /// <exception cref="InvalidOperationException">It is to be set, and read-only.</exception>
+    /// <exception cref="InvalidOperationException">The byte is set, but the lease is read-only.</exception>
     /// <exception cref="ObjectDisposedException">It was disposed of.</exception>
     public byte this[long index]
     {
@@ -87,13 +87,13 @@ public sealed class Lease : IDisposable
         return copy;
     }
 
-    /// <summary>Gives the memory back; again and again does nothing more.</summary>
+    /// <summary>Gives the memory back. Further calls do nothing.</summary>
     public void Dispose() => Memory.Dispose();
 
     /// <inheritdoc/>
     public override string ToString() => $"{Length} bytes{(_isReadOnly ? string.Empty : ", writable")}";
 
-    /// <summary>Keeps the memory until <see cref="LetGo"/>, also beyond <see cref="Dispose"/>; false when that was called before.</summary>
+    /// <summary>Keeps the memory until <see cref="LetGo"/>, even after <see cref="Dispose"/>; false if that was called before.</summary>
     internal bool TryKeep()
     {
         bool kept = false;
@@ -124,7 +124,7 @@ public sealed class Lease : IDisposable
     {
         if (_isReadOnly)
         {
-            throw new InvalidOperationException("A lease of a received message is read-only: change a copy of it, as ToArray() gives.");
+            throw new InvalidOperationException("A lease of a received message is read-only: change a copy of it, which ToArray() gives.");
         }
     }
 

@@ -104,7 +104,7 @@ def test_bad_kind(bridge: Bridge, kind: Any, error: type) -> None:
 
 def test_bad_targets(bridge: Bridge) -> None:
     for target in ("", "x", "1+1", "$x\0"):
-        with pytest.raises(ValueError, match="no variable"):
+        with pytest.raises(ValueError, match="target must be a place"):
             bridge.post_receive(target)
     with pytest.raises(ValueError):
         bridge.post_send("")

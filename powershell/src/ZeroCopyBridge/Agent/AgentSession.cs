@@ -10,10 +10,10 @@ namespace ZeroCopyBridge.Agent;
 /// <summary>Everything that serves the program which started this engine, from its connection to its end.</summary>
 internal sealed class AgentSession
 {
-    // What libzcb told this process by its environment; not for the programs that the user starts.
+    // Variables by which libzcb passed settings to this process. Programs that the user starts must not see them.
     private static readonly string[] s_ownVariables = ["ZCB_LINK", "ZCB_MODULE", TuningVariable];
 
-    // Names, with a semicolon behind each, of what libzcb has set for this runtime alone.
+    // The names of the variables that libzcb has set for this runtime alone, each followed by a semicolon.
     private const string TuningVariable = "ZCB_TUNING";
 
     private readonly AgentConnection _connection;
@@ -25,10 +25,10 @@ internal sealed class AgentSession
         _profile = profile;
     }
 
-    /// <summary>The one of this process, which belongs to the program that started it; null in another engine.</summary>
+    /// <summary>This process's session with the program that started it; null in another engine.</summary>
     public static AgentSession? Current { get; private set; }
 
-    /// <summary>Connects, serves until the session is over, and returns the process's exit code.</summary>
+    /// <summary>Connects, serves until the end of the session, and returns the process's exit code.</summary>
     /// <param name="engineVersion">PowerShell's version.</param>
     /// <param name="profile">The console host's <c>$PROFILE</c>.</param>
     /// <exception cref="ZcbException">This process was not started by libzcb, or the two versions don't fit.</exception>
@@ -45,7 +45,7 @@ internal sealed class AgentSession
         return Current.Run();
     }
 
-    /// <summary>Takes memory of a bridge, waiting for room; any thread.</summary>
+    /// <summary>Takes memory of a bridge. Waits while there is no room. Any thread.</summary>
     /// <exception cref="ZcbException">There is no such bridge, or no memory.</exception>
     public Lease Allocate(string channelName, ulong bytes, in ZcbWait wait) =>
         _connection.Allocate(channelName, bytes, in wait);

@@ -5,7 +5,7 @@ using ZeroCopyBridge.Native;
 
 namespace ZeroCopyBridge.Agent;
 
-/// <summary>Makes strings of command texts; a text that comes again gives the same string.</summary>
+/// <summary>Makes strings of command texts. If a text comes again, it gives the same string.</summary>
 internal sealed unsafe class CommandText
 {
     private const int KeptBytes = 4096;

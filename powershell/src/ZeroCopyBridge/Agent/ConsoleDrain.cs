@@ -7,8 +7,8 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Agent;
 
 /// <summary>
-/// Moves what was written past the host and past <see cref="Console"/>, straight to descriptors 1 and 2,
-/// into the running command's text.
+/// Moves output that went directly to descriptors 1 and 2, not through the host or <see cref="Console"/>, into the
+/// running command's text.
 /// </summary>
 internal sealed class ConsoleDrain
 {
@@ -46,7 +46,7 @@ internal sealed class ConsoleDrain
         }
     }
 
-    // Who sets [Console]::OutputEncoding means the programs that are started from then on.
+    // A script that sets [Console]::OutputEncoding means the programs that it starts from then on.
     private void FollowEncoding()
     {
         Encoding encoding = Runtime.ConsoleEncoding;

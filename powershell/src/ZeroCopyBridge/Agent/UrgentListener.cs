@@ -28,7 +28,7 @@ internal sealed class UrgentListener
 
         if (error == ZcbError.Closed)
         {
-            // The session ends in good order, unless the program dies first; a running command must not keep it.
+            // The program ends the session. Stop the running command, so that the engine can end by itself.
             _session.StopRunning();
             _connection.AwaitProgramEnd();
         }

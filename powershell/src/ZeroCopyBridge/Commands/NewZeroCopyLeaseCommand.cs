@@ -7,7 +7,7 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Commands;
 
 /// <summary>
-/// <para type="synopsis">Takes memory of a bridge that a script fills in place and sends without a copy.</para>
+/// <para type="synopsis">Takes memory of a bridge. A script fills it in place and sends it without a copy.</para>
 /// <para type="description">
 /// The lease belongs to the bridge that the program named (<c>ZeroCopyBridge(shell, channel_name="data")</c>). Fill
 /// it by index or through its Stream, then let the program ask for it with <c>send_from_powershell("$lease")</c>:
@@ -35,12 +35,12 @@ public sealed class NewZeroCopyLeaseCommand : PSCmdlet, IDisposable
     /// <inheritdoc/>
     protected override void EndProcessing()
     {
-        // It waits while there is no room.
+        // Waits while there is no room.
         try
         {
             WriteObject(AgentSession.Current is AgentSession session
                 ? session.Allocate(ChannelName, (ulong)Length, _stop.Wait)
-                : throw new ZcbException("New-ZeroCopyLease works in an engine that a program has started with virtualshell or libzcb, not in this one."));
+                : throw new ZcbException("New-ZeroCopyLease works only in a PowerShell process that a program has started with virtualshell or libzcb."));
         }
         catch (ZcbException failure)
         {

@@ -7,8 +7,8 @@ using ZeroCopyBridge.Native;
 namespace ZeroCopyBridge.Commands;
 
 /// <summary>
-/// Serves the program that started this engine until that program ends the session, then ends the engine.
-/// libzcb starts it; a person has no use for it.
+/// Serves the program that started this engine until that program ends the session. Then ends the engine. libzcb runs
+/// this command; it is of no use at a prompt.
 /// </summary>
 [Cmdlet(VerbsLifecycle.Start, "ZeroCopyAgent")]
 public sealed class StartZeroCopyAgentCommand : PSCmdlet
@@ -33,5 +33,5 @@ public sealed class StartZeroCopyAgentCommand : PSCmdlet
     private string EngineVersion() =>
         SessionState.PSVariable.GetValue("PSVersionTable") is IDictionary table && table["PSVersion"] is object version
             ? version.ToString()!
-            : throw new PSInvalidOperationException("The engine doesn't tell its version.");
+            : throw new PSInvalidOperationException("$PSVersionTable has no PSVersion, so the version of this PowerShell is unknown.");
 }

@@ -1,5 +1,5 @@
 #if !NET
-// Types that the compiler asks for and .NET Framework has not: named as in .NET, where they mean the same.
+// Types that the compiler needs and .NET Framework lacks. Names and meanings are those of .NET.
 
 namespace System.Runtime.CompilerServices
 {

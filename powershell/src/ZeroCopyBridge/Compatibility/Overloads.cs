@@ -6,7 +6,7 @@ using System.Text;
 
 namespace ZeroCopyBridge.Compatibility;
 
-/// <summary>Overloads that .NET has and .NET Framework has not; they mean the same.</summary>
+/// <summary>Overloads that .NET has and .NET Framework lacks. They do the same as in .NET.</summary>
 internal static unsafe class Overloads
 {
     public static string[] Split(this string text, char separator, StringSplitOptions options) =>
@@ -33,7 +33,7 @@ internal static unsafe class Overloads
         }
     }
 
-    // The classic overloads refuse null, which is what an empty span is pinned as: an empty one has an address here.
+    // The old overloads refuse null, and an empty span is pinned as null. So an empty span gets an address here.
     public static int GetChars(this Decoder decoder, ReadOnlySpan<byte> bytes, Span<char> chars, bool flush)
     {
         byte noByte;

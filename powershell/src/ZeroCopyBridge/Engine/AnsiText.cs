@@ -2,12 +2,12 @@ using System.Text.RegularExpressions;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Removes the escape sequences that PowerShell itself removes when output isn't a terminal.</summary>
+/// <summary>Removes the escape sequences that PowerShell itself removes if the output isn't a terminal.</summary>
 internal static partial class AnsiText
 {
     private const char Escape = '\x1b';
 
-    // The same three groups as PSStyle's plain text rendering: graphics mode, private modes, hyperlinks.
+    // The three groups of PSStyle's plain text rendering: graphics mode, private modes, hyperlinks.
     private const string Pattern = @"\x1b\[\d*(;\d+)*m|\x1b\[\?\d+[hl]|\x1b\]8;;.*?\x1b\\";
 
     public static bool Contains(string text) => text.IndexOf(Escape) >= 0;

@@ -5,8 +5,8 @@ using System.Management.Automation.Runspaces;
 namespace ZeroCopyBridge.Engine;
 
 /// <summary>
-/// Runs a command text that is a script block's body (param, begin, process, end) in a pipeline of its own:
-/// run as plain statements its blocks are refused and its mandatory parameters are silently null.
+/// Runs a command text that is a script block's body (param, begin, process, end) in a pipeline of its own. As plain
+/// statements its blocks would be refused, and its mandatory parameters would silently be null.
 /// </summary>
 internal static class BlockPipeline
 {

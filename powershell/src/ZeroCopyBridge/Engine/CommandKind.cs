@@ -3,10 +3,10 @@ using System.Management.Automation.Language;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Tells which commands can't be run as plain statements.</summary>
+/// <summary>Recognizes commands that can't be run as plain statements.</summary>
 internal static class CommandKind
 {
-    /// <summary>True for a text with a parameter block or begin, process, end and the like: it is a script block's body.</summary>
+    /// <summary>True for the body of a script block: a text with a parameter block, or with begin, process, end and the like.</summary>
     public static bool IsBlock(ScriptBlock command) =>
         command.Ast is ScriptBlockAst ast
         && (ast.ParamBlock is not null

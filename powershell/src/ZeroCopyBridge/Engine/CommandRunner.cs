@@ -9,7 +9,7 @@ using ZeroCopyBridge.Values;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Runs commands with the semantics of a prompt, one after the other, on the session's thread.</summary>
+/// <summary>Runs commands as a prompt does, one after the other, on the session's thread.</summary>
 internal sealed class CommandRunner
 {
     private const PipelineResultTypes ToTheSink = PipelineResultTypes.Output | PipelineResultTypes.Error;
@@ -30,7 +30,7 @@ internal sealed class CommandRunner
         _formatter = new OutputFormatter(output);
     }
 
-    /// <summary>Columns of the text that formatting may use.</summary>
+    /// <summary>The number of columns of formatted text.</summary>
     public int Width
     {
         get => _host.Width;
@@ -87,7 +87,7 @@ internal sealed class CommandRunner
         }
         catch (Exception failure)
         {
-            // A property's own code may throw anything; the session goes on.
+            // A property's own code may throw any exception. The session goes on.
             error = failure.Message;
         }
 
@@ -100,7 +100,7 @@ internal sealed class CommandRunner
         return error;
     }
 
-    /// <summary>Evaluates what is to be sent, inside <see cref="Transfer"/>.</summary>
+    /// <summary>Evaluates an expression to send, inside <see cref="Transfer"/>.</summary>
     /// <exception cref="TransferException">There is no value, or it can't be serialized.</exception>
     public OutgoingValue Evaluate(string expression, int depth)
     {
@@ -119,7 +119,7 @@ internal sealed class CommandRunner
 
     internal void Accept(object? value) => _formatter.Write(value);
 
-    /// <summary>Takes the errors of the outer pipeline, and keeps the streams that the host has shown already from piling up.</summary>
+    /// <summary>Collects the errors of the outer pipeline, and clears the other streams, which the host has already shown.</summary>
     internal void Listen(PSDataStreams streams)
     {
         streams.Error.DataAdded += (_, _) => _errors.AddRange(streams.Error.ReadAll());
@@ -166,7 +166,7 @@ internal sealed class CommandRunner
         }
         catch (Exception failure) when (failure is not PipelineStoppedException)
         {
-            // Whatever a command throws is its error; the session goes on.
+            // Any exception of a command is the command's error. The session goes on.
             Remember(failure);
             return new Ending(EndingKind.Completed, false);
         }
@@ -187,10 +187,10 @@ internal sealed class CommandRunner
     }
 
     /// <summary>
-    /// Writes the errors that have come: as the console shows them, which takes PowerShell tens of
-    /// milliseconds for each and so can be stopped too, or plainly, which a pipeline that is stopping still can.
+    /// Writes the errors that have come. Formatted as in a console, each takes PowerShell tens of milliseconds, so this
+    /// can be stopped. Plain text works even in a pipeline that is being stopped.
     /// </summary>
-    /// <returns>False when it was stopped.</returns>
+    /// <returns>False if it was stopped.</returns>
     private bool WriteErrors(bool plain)
     {
         bool finished = true;
@@ -223,14 +223,14 @@ internal sealed class CommandRunner
             : new ErrorRecord(failure, failure.GetType().Name, ErrorCategory.NotSpecified, targetObject: null);
         _errors.Add(error);
 
-        // The engine puts an error into $Error, except that of a text that doesn't parse.
+        // The engine adds each error to $Error, except the error of a text that doesn't parse.
         if (failure is ParseException && _loop.SessionState.PSVariable.GetValue("global:Error") is ArrayList list)
         {
             list.Insert(0, error);
         }
     }
 
-    /// <summary>Formatting and transfers run script blocks, which set <c>$?</c>; the next command is to see the user's.</summary>
+    /// <summary>Formatting and transfers run script blocks, and these set <c>$?</c>. The next command must see the user's value.</summary>
     private void RestoreDollarHook(bool value)
     {
         if (DollarHook != value)
@@ -252,7 +252,7 @@ internal sealed class CommandRunner
             return new CommandOutcome(ending.ExitCode == 0, ending.ExitCode, Exited: true, Stopped: false, elapsed);
         }
 
-        // Each native command stores a newly boxed code, so another object means that one has run.
+        // Each native command stores its code in a new object. So another object means that a native command has run.
         object? exitCode = LastExitCode;
         int code = !ReferenceEquals(exitCode, exitCodeBefore) && exitCode is int native ? native : ending.Success ? 0 : 1;
         return new CommandOutcome(ending.Success, code, Exited: false, ending.Kind == EndingKind.Stopped, elapsed);

@@ -4,7 +4,7 @@ using System.Text;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>While it lives, what is written to <see cref="Console"/> in this process goes to a collector.</summary>
+/// <summary>While this object lives, text that is written to <see cref="Console"/> in this process goes to a collector.</summary>
 internal sealed class ConsoleCapture : IDisposable
 {
     private readonly TextWriter _out = Console.Out;

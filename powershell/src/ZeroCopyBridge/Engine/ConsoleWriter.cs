@@ -4,7 +4,7 @@ using System.Text;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Stands for <see cref="Console.Out"/> or <see cref="Console.Error"/> and writes to the collector.</summary>
+/// <summary>Replaces <see cref="Console.Out"/> or <see cref="Console.Error"/> and writes to the collector.</summary>
 internal sealed class ConsoleWriter : TextWriter
 {
     private readonly OutputCollector _output;

@@ -5,7 +5,7 @@ using System.Management.Automation.Runspaces;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Sets <c>$?</c> without a trace elsewhere, by a command that does nothing or fails with its error ignored.</summary>
+/// <summary>Sets <c>$?</c> and nothing else: runs a command that does nothing, or one that fails with its error ignored.</summary>
 [Cmdlet("Set", "ZeroCopyDollarHook")]
 internal sealed class DollarHookMark : PSCmdlet
 {

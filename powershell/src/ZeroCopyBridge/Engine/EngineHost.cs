@@ -5,17 +5,17 @@ using System.Management.Automation.Host;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>The host of the session's runspace: nobody sits in front of it, and its text goes to a collector.</summary>
+/// <summary>The host of the session's runspace. There is no user at it, and its text goes to a collector.</summary>
 internal sealed class EngineHost : PSHost
 {
     private readonly EngineHostUserInterface _ui;
 
     public EngineHost(OutputCollector output, int width) => _ui = new EngineHostUserInterface(output, width);
 
-    /// <summary>The code of a <c>$Host.SetShouldExit(n)</c> that hasn't been acted on, or null.</summary>
+    /// <summary>The code of a <c>$Host.SetShouldExit(n)</c> that was not handled yet, or null.</summary>
     public int? ExitRequest { get; set; }
 
-    // Formatting uses the built-in widths of wide characters only for this name.
+    // Only for a host with this name does formatting use the built-in widths of wide characters.
     public override string Name => "ConsoleHost";
 
     public override Version Version { get; } = typeof(PSObject).Assembly.GetName().Version ?? new Version(7, 4);
@@ -37,7 +37,7 @@ internal sealed class EngineHost : PSHost
     public override void SetShouldExit(int exitCode) => ExitRequest = exitCode;
 
     public override void EnterNestedPrompt() =>
-        throw new PSNotSupportedException("A nested prompt needs a person at a terminal; this session has none.");
+        throw new PSNotSupportedException("A nested prompt needs a person at a terminal, and this session has none.");
 
     public override void ExitNestedPrompt()
     {

@@ -5,12 +5,12 @@ using System.Management.Automation.Runspaces;
 namespace ZeroCopyBridge.Engine;
 
 /// <summary>
-/// A PowerShell session of its own: a runspace, and an outer pipeline <c>loop | sink</c> inside which
-/// the commands are run. Everything but the stops belongs to the thread that called <see cref="Run"/>.
+/// A PowerShell session: a runspace, and an outer pipeline <c>loop | sink</c> in which the commands run. All members
+/// except the stops belong to the thread that called <see cref="Run"/>.
 /// </summary>
 internal sealed class EngineSession
 {
-    /// <summary>What PowerShell gives its own pipeline threads; deep recursion needs it.</summary>
+    /// <summary>The stack size of PowerShell's own pipeline threads. Deep recursion needs it.</summary>
     public const int StackBytes = 10 * 1024 * 1024;
 
     public const int DefaultWidth = 120;
@@ -22,10 +22,10 @@ internal sealed class EngineSession
     private Func<CommandRunner, bool>? _step;
     private bool _over;
 
-    /// <param name="output">Takes what the commands write.</param>
+    /// <param name="output">Collects what the commands write.</param>
     /// <param name="width">Columns of formatted output.</param>
-    /// <param name="profile">The value of <c>$PROFILE</c>, which a console host sets; or null.</param>
-    /// <param name="commands">What commands find beside PowerShell's own.</param>
+    /// <param name="profile">The value of <c>$PROFILE</c>, as a console host sets it; or null.</param>
+    /// <param name="commands">Further commands of the session, in addition to PowerShell's own.</param>
     public EngineSession(
         OutputCollector output, int width = DefaultWidth, object? profile = null, params SessionStateCommandEntry[] commands)
     {
@@ -41,8 +41,8 @@ internal sealed class EngineSession
     public CommandRunner Runner { get; }
 
     /// <summary>
-    /// Opens the runspace and calls <paramref name="step"/> again and again inside the outer pipeline until it
-    /// returns false. A step may run one command.
+    /// Opens the runspace and calls <paramref name="step"/> repeatedly in the outer pipeline, until it returns false. A
+    /// step may run one command.
     /// </summary>
     public void Run(Func<CommandRunner, bool> step)
     {
@@ -59,7 +59,7 @@ internal sealed class EngineSession
     /// <summary>Stops a command if it runs, or as soon as it does; any thread.</summary>
     public void Stop(ulong id) => _gate.Stop(id);
 
-    /// <summary>Stops whatever runs; any thread.</summary>
+    /// <summary>Stops the running command, if any. Any thread.</summary>
     public void StopRunning() => _gate.StopRunning();
 
     internal void RunSteps(LoopCommand loop)
@@ -93,12 +93,12 @@ internal sealed class EngineSession
             runspace.SessionStateProxy.SetVariable("PROFILE", _profile);
         }
 
-        // Wait-Debugger and breakpoints would otherwise wait for a debugger that never comes.
+        // Otherwise Wait-Debugger and breakpoints would wait for a debugger that never comes.
         runspace.Debugger.DebuggerStop += static (_, stop) => stop.ResumeAction = DebuggerResumeAction.Continue;
         return runspace;
     }
 
-    /// <summary>What is shown of a lease: a span can't be, and a stream says nothing.</summary>
+    /// <summary>The properties of a lease that are displayed. A span can't be displayed, and a stream has no useful text.</summary>
     private static TypeData LeaseDisplay() => new(typeof(Lease))
     {
         DefaultDisplayPropertySet = new PropertySetData([nameof(Lease.Length), nameof(Lease.IsReadOnly), nameof(Lease.IsInPlace)]),
@@ -118,7 +118,7 @@ internal sealed class EngineSession
         }
         catch (PipelineStoppedException) when (_gate.StopRequested)
         {
-            // The stopped command's outcome is with its caller already; only the loop has to start again.
+            // The caller already has the outcome of the stopped command. Only the loop has to start again.
         }
         finally
         {

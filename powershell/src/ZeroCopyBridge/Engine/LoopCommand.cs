@@ -2,7 +2,7 @@ using System.Management.Automation;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Runs the session's commands from inside its outer pipeline, which is what gives them a prompt's semantics.</summary>
+/// <summary>Runs the session's commands inside its outer pipeline. That makes them behave as at a prompt.</summary>
 [Cmdlet("Invoke", "ZeroCopyLoop")]
 internal sealed class LoopCommand : PSCmdlet
 {

@@ -3,8 +3,8 @@ using System;
 namespace ZeroCopyBridge.Engine;
 
 /// <summary>
-/// Collects what the running command writes. Any thread may write (timers and parallel runspaces use the
-/// same host); only the thread that runs the commands empties it.
+/// Collects what the running command writes. Any thread may write, because timers and parallel runspaces use the same
+/// host. Only the thread that runs the commands empties the collector.
 /// </summary>
 internal sealed class OutputCollector
 {
@@ -24,23 +24,23 @@ internal sealed class OutputCollector
         }
     }
 
-    /// <summary>Called on the owner's thread when a field has become large, to empty the collector while the command runs.</summary>
+    /// <summary>Called on the owner's thread when a field has become large. It empties the collector while the command runs.</summary>
     public Action? Large { get; set; }
 
-    /// <summary>Makes the calling thread the one that runs the commands.</summary>
+    /// <summary>Makes the calling thread the owner, which runs the commands.</summary>
     public void Own() => _ownerThreadId = Environment.CurrentManagedThreadId;
 
     public void Write(OutputField field, ReadOnlySpan<char> text) => Append(field, text, line: false);
 
     public void WriteLine(OutputField field, ReadOnlySpan<char> text) => Append(field, text, line: true);
 
-    /// <summary>Until <see cref="EndErrors"/>, what the owner's thread writes as output is error text.</summary>
+    /// <summary>Until <see cref="EndErrors"/>, output of the owner's thread goes to the error text.</summary>
     public void BeginErrors() => _errorDepth++;
 
     public void EndErrors() => _errorDepth--;
 
-    /// <summary>Moves everything that is held into <paramref name="texts"/>.</summary>
-    /// <param name="texts">Empty.</param>
+    /// <summary>Moves all collected text into <paramref name="texts"/>.</summary>
+    /// <param name="texts">Must be empty.</param>
     /// <param name="last">True at the end of a command.</param>
     public void MoveTo(OutputTexts texts, bool last)
     {

@@ -5,8 +5,8 @@ using System.Management.Automation;
 namespace ZeroCopyBridge.Engine;
 
 /// <summary>
-/// Turns objects into the text that PowerShell prints for them. Out-Default does the work; it is started
-/// only when a command puts out something whose text isn't plain, since starting it costs 70 µs.
+/// Turns objects into the text that PowerShell prints for them. Out-Default does the work. It is started only if a
+/// command writes an object that is more than plain text, because starting it costs 70 µs.
 /// </summary>
 internal sealed class OutputFormatter
 {
@@ -27,7 +27,7 @@ internal sealed class OutputFormatter
         _pipeline.Process(value);
     }
 
-    /// <summary>Writes what Out-Default still holds back, such as the rows of a table.</summary>
+    /// <summary>Writes the rest that Out-Default still holds, such as the rows of a table.</summary>
     public void End()
     {
         SteppablePipeline? pipeline = _pipeline;
@@ -41,7 +41,7 @@ internal sealed class OutputFormatter
         }
     }
 
-    /// <summary>Drops a formatter whose command was stopped.</summary>
+    /// <summary>Discards the formatter of a command that was stopped.</summary>
     public void Abandon()
     {
         _pipeline?.Dispose();
@@ -50,7 +50,7 @@ internal sealed class OutputFormatter
 
     /// <summary>Writes error records as the console does, to the error text.</summary>
     /// <param name="errors">The records.</param>
-    /// <param name="written">How many of them have been written, also when this throws.</param>
+    /// <param name="written">How many of them have been written, even if this throws.</param>
     public void WriteErrors(IReadOnlyList<ErrorRecord> errors, ref int written)
     {
         _output.BeginErrors();
@@ -85,7 +85,7 @@ internal sealed class OutputFormatter
         }
     }
 
-    // A type name given to one object may select a view for it, so only untouched ones are plain.
+    // A type name that was added to an object may select a view for it. So only unchanged objects are plain.
     private static object? Unwrap(object? value) => value switch
     {
         PSObject { BaseObject: string } wrapped when wrapped.TypeNames is ["System.String", ..] => wrapped.BaseObject,

@@ -2,10 +2,10 @@ using System;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>The texts of all fields as UTF-8, one behind the other in one buffer that is used again and again.</summary>
+/// <summary>The texts of all fields as UTF-8, one after the other in one buffer that is reused.</summary>
 internal sealed class OutputTexts
 {
-    /// <summary>How many fields there are.</summary>
+    /// <summary>The number of fields.</summary>
     public const int Fields = (int)OutputField.Progress + 1;
 
     private readonly Utf8Buffer _buffer = new();
@@ -18,7 +18,7 @@ internal sealed class OutputTexts
 
     public ReadOnlySpan<int> Lengths => _lengths;
 
-    /// <summary>Takes what <paramref name="field"/> holds as the text of the field <paramref name="index"/>; ascending.</summary>
+    /// <summary>Moves the text of <paramref name="field"/> here, as the field <paramref name="index"/>. Call it with ascending indexes.</summary>
     public void Take(int index, TextField field, bool last)
     {
         int before = _buffer.Length;

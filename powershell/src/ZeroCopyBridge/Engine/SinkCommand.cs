@@ -2,7 +2,7 @@ using System.Management.Automation;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Ends a pipeline: what a command puts out goes to the formatter at once.</summary>
+/// <summary>The end of a pipeline: passes each output object to the formatter at once.</summary>
 [Cmdlet("Write", "ZeroCopySink")]
 internal sealed class SinkCommand : PSCmdlet
 {

@@ -43,7 +43,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Stops whatever runs; any thread.</summary>
+    /// <summary>Stops the running command, if any. Any thread.</summary>
     public void StopRunning()
     {
         lock (_lock)
@@ -68,7 +68,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Ends the time in which the command can be stopped; returns true when a stop has hit it.</summary>
+    /// <summary>Ends the time in which the command can be stopped; true if it was stopped.</summary>
     public bool Leave()
     {
         lock (_lock)
@@ -78,7 +78,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Names the outer pipeline that a stop is to end.</summary>
+    /// <summary>Sets the outer pipeline that a stop has to end.</summary>
     public void Open(PowerShell pipeline)
     {
         lock (_lock)
@@ -87,7 +87,7 @@ internal sealed class StopGate
         }
     }
 
-    /// <summary>Waits until a requested stop is over, so that the runspace is free again.</summary>
+    /// <summary>Waits until a requested stop is done, so that the runspace is free again.</summary>
     public void Close()
     {
         PowerShell? pipeline;

@@ -4,7 +4,7 @@ using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>Text that grows, and leaves as UTF-8 in pieces: a surrogate pair may lie across two pieces.</summary>
+/// <summary>A growing text that is taken out as UTF-8, in pieces. A surrogate pair may span two pieces.</summary>
 internal sealed class TextField
 {
     private const int InitialChars = 1024;
@@ -27,9 +27,9 @@ internal sealed class TextField
         _count += text.Length;
     }
 
-    /// <summary>Appends the UTF-8 form of everything held to a buffer and empties this field.</summary>
+    /// <summary>Appends this field's text to a buffer, as UTF-8, and empties the field.</summary>
     /// <param name="target">The buffer.</param>
-    /// <param name="last">True when nothing follows: half a surrogate pair then becomes U+FFFD.</param>
+    /// <param name="last">True if nothing follows. Half a surrogate pair then becomes U+FFFD.</param>
     public void MoveTo(Utf8Buffer target, bool last)
     {
         if (_count > 0 || last)

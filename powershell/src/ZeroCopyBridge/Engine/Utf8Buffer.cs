@@ -3,7 +3,7 @@ using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Engine;
 
-/// <summary>A byte buffer that is used again for each command.</summary>
+/// <summary>A byte buffer that is reused for each command.</summary>
 internal sealed class Utf8Buffer
 {
     private const int KeptBytes = 1024 * 1024;

@@ -6,7 +6,7 @@ namespace ZeroCopyBridge.Native;
 /// <summary>This process's connection to the program that started it.</summary>
 internal sealed unsafe class AgentConnection : IDisposable
 {
-    private const int HungUp = 129; // 128 + SIGHUP, as a shell says it
+    private const int HungUp = 129; // 128 + SIGHUP, the code that a shell reports
 
     private readonly AgentHandle _handle;
 
@@ -100,9 +100,9 @@ internal sealed unsafe class AgentConnection : IDisposable
         };
     }
 
-    /// <summary>Reads what was written past <see cref="Console"/> to the process's own output; 0 when there is nothing.</summary>
+    /// <summary>Reads what was written directly to the process's own output, not through <see cref="Console"/>; 0 if there is nothing.</summary>
     /// <param name="stream">1 for standard output, 2 for standard error.</param>
-    /// <param name="buffer">Takes the bytes.</param>
+    /// <param name="buffer">Receives the bytes.</param>
     public int ReadConsole(int stream, Span<byte> buffer)
     {
         fixed (byte* bytes = buffer)

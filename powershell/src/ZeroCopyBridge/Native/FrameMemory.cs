@@ -43,7 +43,7 @@ internal sealed unsafe class BlockMemory : SafeBuffer
     }
 }
 
-/// <summary>Owns a pinned array: what could not be held in place.</summary>
+/// <summary>Owns a pinned array: the copy of a message that could not be held in place.</summary>
 internal sealed class ArrayMemory : SafeBuffer
 {
     private GCHandle _array;

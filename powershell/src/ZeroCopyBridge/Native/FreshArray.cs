@@ -3,10 +3,10 @@ using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Native;
 
-/// <summary>Arrays whose bytes are all about to be written.</summary>
+/// <summary>Arrays whose bytes will all be written.</summary>
 internal static unsafe class FreshArray
 {
-    /// <summary>An array that is not cleared, on huge pages where that pays.</summary>
+    /// <summary>An array that is not cleared. It is on huge pages if that pays.</summary>
     /// <exception cref="OutOfMemoryException">There is no memory for it.</exception>
     public static byte[] Allocate(int length)
     {

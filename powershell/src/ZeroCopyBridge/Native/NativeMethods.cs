@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 
 namespace ZeroCopyBridge.Native;
 
-/// <summary>The functions of zcb.h that the agent calls, under their own names; there is their meaning.</summary>
+/// <summary>The functions of zcb.h that the agent calls, under their own names. zcb.h documents them.</summary>
 internal static unsafe class NativeMethods
 {
     private const string Library = "libzcb";

@@ -5,7 +5,7 @@ using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Native;
 
-/// <summary>Text that libzcb gives and takes.</summary>
+/// <summary>Converts text from and for libzcb.</summary>
 internal static unsafe class NativeText
 {
     /// <summary>The sentence for an error.</summary>

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace ZeroCopyBridge.Native;
 
-// The structures of zcb.h, field by field; there is their meaning.
+// The structures of zcb.h, field by field. zcb.h documents them.
 
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ZcbDetail

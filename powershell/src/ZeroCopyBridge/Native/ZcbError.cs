@@ -1,6 +1,6 @@
 namespace ZeroCopyBridge.Native;
 
-/// <summary>The error numbers of zcb.h that this module tells apart.</summary>
+/// <summary>The error numbers of zcb.h that this module distinguishes.</summary>
 internal enum ZcbError
 {
     Ok = 0,

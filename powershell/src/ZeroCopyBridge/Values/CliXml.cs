@@ -5,7 +5,7 @@ using ZeroCopyBridge.Compatibility;
 
 namespace ZeroCopyBridge.Values;
 
-/// <summary>PowerShell objects as text, the same as Export-Clixml writes into a file.</summary>
+/// <summary>PowerShell objects as text, in the form that Export-Clixml writes to a file.</summary>
 internal static class CliXml
 {
     /// <summary>The depth of Export-Clixml.</summary>

@@ -2,10 +2,10 @@ using System.Management.Automation;
 
 namespace ZeroCopyBridge.Values;
 
-/// <summary>A value in the form in which it crosses: a byte[] or a lease as it is, everything else as CliXml.</summary>
+/// <summary>A value in the form in which it crosses: a byte[] or a lease unchanged, everything else as CliXml.</summary>
 /// <param name="Bytes">The payload; for a byte[] the user's own array, not a copy.</param>
-/// <param name="IsCliXml">True when the payload is CliXml text.</param>
-/// <param name="Lease">What holds the payload in place of <paramref name="Bytes"/>, or null.</param>
+/// <param name="IsCliXml">True if the payload is CliXml text.</param>
+/// <param name="Lease">The lease that holds the payload instead of <paramref name="Bytes"/>, or null.</param>
 internal readonly record struct OutgoingValue(byte[] Bytes, bool IsCliXml, Lease? Lease = null)
 {
     /// <exception cref="TransferException">The value can't be serialized.</exception>

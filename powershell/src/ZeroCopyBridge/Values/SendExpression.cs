@@ -8,10 +8,10 @@ using System.Management.Automation.Runspaces;
 
 namespace ZeroCopyBridge.Values;
 
-/// <summary>What is to be sent: one expression or pipeline, evaluated at the prompt's scope.</summary>
+/// <summary>The expression or pipeline of a SEND command. It is evaluated in the prompt's scope.</summary>
 internal sealed class SendExpression
 {
-    // Variables that mean something else inside the script that evaluates an expression than they do outside.
+    // Variables that have another meaning inside the script that evaluates an expression than outside it.
     private static readonly HashSet<string> s_local = new(StringComparer.OrdinalIgnoreCase)
     {
         "_", "args", "input", "this", "PSItem", "MyInvocation", "PSBoundParameters", "PSCmdlet", "PSScriptRoot", "PSCommandPath",
@@ -19,7 +19,7 @@ internal sealed class SendExpression
 
     private readonly string _text;
     private readonly PipelineBaseAst _pipeline;
-    private readonly string? _variable; // of a bare variable: its name
+    private readonly string? _variable; // the name, if the expression is a bare variable
 
     private SendExpression(string text, PipelineBaseAst pipeline)
     {
@@ -31,7 +31,7 @@ internal sealed class SendExpression
             : null;
     }
 
-    /// <exception cref="TransferException">It isn't one expression or pipeline.</exception>
+    /// <exception cref="TransferException">The text isn't a single expression or pipeline.</exception>
     public static SendExpression Parse(string text)
     {
         ScriptBlockAst script = Parser.ParseInput(text, out _, out ParseError[] errors);
@@ -45,13 +45,13 @@ internal sealed class SendExpression
     }
 
     /// <summary>
-    /// The value of the expression, as an assignment would store it: several outputs become object[], a single
-    /// one stays itself, a collection is not taken apart.
+    /// The value of the expression, as an assignment would store it: several outputs become an object[], a single
+    /// output stays itself, and a collection is not unrolled.
     /// </summary>
-    /// <exception cref="TransferException">A variable doesn't exist, or it throws.</exception>
+    /// <exception cref="TransferException">A variable doesn't exist, or the expression throws.</exception>
     public object? Evaluate(PSCmdlet context)
     {
-        // The engine's own variables, such as $?, are of derived types and may compute what they give.
+        // The engine's own variables, such as $?, have derived types and may compute their values.
         if (_variable is not null
             && context.SessionState.PSVariable.Get(_variable) is PSVariable variable
             && variable.GetType() == typeof(PSVariable))
@@ -72,7 +72,7 @@ internal sealed class SendExpression
             : null;
     }
 
-    /// <summary>The variable that the expression begins with; null when it begins with something else.</summary>
+    /// <summary>The variable at the beginning of the expression; null if it begins with something else.</summary>
     private static VariableExpressionAst? RootOf(PipelineBaseAst pipeline, bool membersToo)
     {
         Ast? root = pipeline is PipelineAst { PipelineElements: [CommandExpressionAst only] }
@@ -100,8 +100,8 @@ internal sealed class SendExpression
 
     private static object? Invoke(PSCmdlet context, string text)
     {
-        // The text is one pipeline, so the parentheses hold it whole; the line break ends a comment in it. Two
-        // commas, because both the pipeline and InvokeScript take a collection apart.
+        // The text is one pipeline, so the parentheses enclose all of it. The line break ends a comment in it. There are
+        // two commas because both the pipeline and InvokeScript unroll a collection.
         string oneValue = ",,(" + text + "\n)";
         try
         {

@@ -3,10 +3,10 @@ using System.Management.Automation.Language;
 
 namespace ZeroCopyBridge.Values;
 
-/// <summary>Which expressions may be assigned to: those whose evaluation calls nothing.</summary>
+/// <summary>Decides which expressions may be assigned to: those whose evaluation calls nothing.</summary>
 internal static class TargetRules
 {
-    /// <summary>Why <paramref name="place"/> can't be assigned to, or null when it can.</summary>
+    /// <summary>Why <paramref name="place"/> can't be assigned to; null if it can.</summary>
     public static string? WhyNot(ExpressionAst place) => place switch
     {
         ConvertExpressionAst cast => cast.Child is VariableExpressionAst or ConvertExpressionAst
@@ -22,7 +22,7 @@ internal static class TargetRules
         MemberExpressionAst { Static: true } => "it names a static member",
         MemberExpressionAst member => member.Member is StringConstantExpressionAst
             ? WhyNotReadable(member.Expression)
-            : "the name of its property is not written out",
+            : "the name of its property is computed",
         IndexExpressionAst index => WhyNotIndex(index.Index) ?? WhyNotReadable(index.Target),
         ArrayLiteralAst => "it names more than one place",
         ParenExpressionAst or SubExpressionAst or ArrayExpressionAst or ScriptBlockExpressionAst =>
@@ -40,7 +40,7 @@ internal static class TargetRules
         if (variable.VariablePath.IsDriveQualified
             && !string.Equals(variable.VariablePath.DriveName, "env", StringComparison.OrdinalIgnoreCase))
         {
-            return $"'{variable.VariablePath.DriveName}:' is neither a scope nor env:";
+            return $"'{variable.VariablePath.DriveName}:' is neither a scope nor the env: drive";
         }
 
         return null;

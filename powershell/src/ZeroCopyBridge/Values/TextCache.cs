@@ -3,8 +3,8 @@ using System.Collections.Generic;
 
 namespace ZeroCopyBridge.Values;
 
-/// <summary>Keeps what was parsed before: a program uses few variables and expressions, many times.</summary>
-/// <typeparam name="T">What a text means.</typeparam>
+/// <summary>Caches parsed texts, because a program uses few variables and expressions many times.</summary>
+/// <typeparam name="T">The type of a parsed text.</typeparam>
 internal sealed class TextCache<T>
 {
     private const int Capacity = 256;
@@ -12,10 +12,10 @@ internal sealed class TextCache<T>
     private readonly Dictionary<string, T> _known = new(StringComparer.Ordinal);
     private readonly Func<string, T> _parse;
 
-    /// <param name="parse">Finds out what a text means; may throw.</param>
+    /// <param name="parse">Parses a text; may throw.</param>
     public TextCache(Func<string, T> parse) => _parse = parse;
 
-    /// <summary>What the text means; throws what parsing it throws.</summary>
+    /// <summary>The parsed text. Throws what parsing it throws.</summary>
     public T Get(string text)
     {
         if (_known.TryGetValue(text, out T? known))

@@ -2,7 +2,7 @@ using System;
 
 namespace ZeroCopyBridge.Values;
 
-/// <summary>Why a value can't be taken or given, in a sentence for the user.</summary>
+/// <summary>A value can't be received or sent. The message says why, for the user.</summary>
 internal sealed class TransferException : Exception
 {
     public TransferException(string message)

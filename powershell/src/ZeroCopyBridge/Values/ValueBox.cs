@@ -1,6 +1,6 @@
 namespace ZeroCopyBridge.Values;
 
-/// <summary>Holds the value that a compiled assignment reads. Public because PowerShell reads it as a property.</summary>
+/// <summary>Holds the value that a compiled assignment reads. It is public because PowerShell reads it as a property.</summary>
 public sealed class ValueBox
 {
     /// <summary>The value to assign.</summary>

@@ -5,8 +5,8 @@ using System.Management.Automation.Language;
 namespace ZeroCopyBridge.Values;
 
 /// <summary>
-/// A place that a value can be assigned to: <c>$x</c>, <c>$env:X</c>, <c>$h.key</c>, <c>$a[3]</c>,
-/// <c>[byte[]]$x</c>. The text is parsed, checked and never pasted into a script.
+/// A place to assign a value to: <c>$x</c>, <c>$env:X</c>, <c>$h.key</c>, <c>$a[3]</c>, <c>[byte[]]$x</c>. The text
+/// is parsed and checked. It is never pasted into a script.
 /// </summary>
 internal sealed class VariableTarget
 {
@@ -91,7 +91,7 @@ internal sealed class VariableTarget
         }
     }
 
-    // The value is read from a box, so that the compiled statement serves for every value.
+    // The statement reads the value from a box, so that it is compiled once for all values.
     private ScriptBlock BuildAssignment()
     {
         IScriptExtent extent = _place.Extent;
