@@ -12,6 +12,7 @@ from .errors import (
     ChannelError,
     ExecutionError,
     ExecutionTimeoutError,
+    OutOfMemoryError,
     PowerShellNotFoundError,
     SessionLostError,
     StartError,
@@ -20,6 +21,7 @@ from .errors import (
     TransferTimeoutError,
     TransferTooLargeError,
     VirtualShellError,
+    WaitTimeoutError,
 )
 from .futures import CommandFuture, TransferFuture
 from .results import CommandResult
@@ -33,6 +35,7 @@ __all__ = [
     "CommandResult",
     "ExecutionError",
     "ExecutionTimeoutError",
+    "OutOfMemoryError",
     "PowerShellNotFoundError",
     "SessionLostError",
     "Shell",
@@ -43,6 +46,7 @@ __all__ = [
     "TransferTimeoutError",
     "TransferTooLargeError",
     "VirtualShellError",
+    "WaitTimeoutError",
     "ZeroCopyBridge",
     "__version__",
 ]

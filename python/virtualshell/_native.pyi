@@ -17,12 +17,18 @@ KIND_ERROR: Final[int]
 
 class Error(RuntimeError):
     """A libzcb error. `code` is its number, `name` its name ("ZCB_ERR_PEER_GONE"), str() its sentence and
-    detail. Timeouts raise the built-in TimeoutError instead; memory and argument errors MemoryError and
-    ValueError; a signal handler's exception (KeyboardInterrupt) passes through."""
+    detail. Argument errors raise ValueError instead; a signal handler's exception (KeyboardInterrupt) passes
+    through."""
 
     code: int
     name: str
     refused_by: int  # ZCB_ERR_REFUSED: the id of the posted receive that failed, else 0
+
+class Timeout(Error, TimeoutError):
+    """ZCB_ERR_TIMEOUT."""
+
+class OutOfMemory(Error, MemoryError):
+    """ZCB_ERR_NO_MEMORY."""
 
 class CliXml(bytes):
     """A serialized PowerShell object, as `receive` returns it; sent back it becomes an object again."""
@@ -76,8 +82,8 @@ class Lease:
 @final
 class Session:
     """timeout and deadline arguments are seconds; None waits without limit. Waits release the GIL and are
-    ended by signal handlers that raise; a handler that waits where the call it interrupted waits gets a
-    RuntimeError. All methods may be called from any thread."""
+    ended by signal handlers that raise; a handler that waits where the call it interrupted waits gets an
+    Error. All methods may be called from any thread."""
 
     def __init__(
         self,
@@ -105,14 +111,16 @@ class Session:
     def wait(
         self, id: int, timeout: Optional[float] = None, into: Optional[Result] = None
     ) -> Optional[Result]:
-        """The result of one command; None when another thread has taken it. TimeoutError: still pending. `into`:
+        """The result of one command; None when another thread has taken it. Timeout: still pending. `into`:
         an empty Result to fill and return, filled also when a signal handler raises meanwhile."""
     def next(self, into: Optional[Result] = None) -> Optional[Result]:
         """The next result that no `wait` waits for; None once the session has ended. `into` as for wait."""
     def stop(self, id: int) -> bool:
         """Stop a command; False when it is not pending."""
     def ping(self, timeout: Optional[float] = None) -> None: ...
-    def close(self, grace: float = 2.0) -> None: ...
+    def close(self, grace: float = 2.0) -> None:
+        """What the session has of the system is given back with the last call that is under way; after a `submit`,
+        with the `next` that says there are no more results."""
 
 @final
 class Bridge:
@@ -142,7 +150,8 @@ class Bridge:
     def seen(self, id: int) -> None: ...
     def withdraw(self, id: int) -> bool:
         """False when it is too late."""
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """What the bridge has of the system is given back with the last call that is under way."""
     @property
     def closed(self) -> bool: ...
 

@@ -1,12 +1,15 @@
 """Every exception that virtualshell raises on its own account.
 
 All of them are `VirtualShellError`s. What ended because its time was over is a built-in
-`TimeoutError` too; everything else is a `RuntimeError` too. Wrong arguments raise the built-in
-`TypeError` and `ValueError` at the call.
+`TimeoutError` too, and what the system had no memory for a `MemoryError`; everything else is a
+`RuntimeError` too. Wrong arguments raise the built-in `TypeError` and `ValueError` at the call. All
+may be pickled.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import sys
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
@@ -49,14 +52,29 @@ class ExecutionError(VirtualShellError, RuntimeError):
 
 class ExecutionTimeoutError(VirtualShellError, TimeoutError):
     """A command did not end within its timeout and was stopped; `result` has what it wrote until
-    then.
+    then. Or it could not even be given to PowerShell in time, or `ping` got no answer.
     """
+
+
+if sys.version_info >= (3, 11):
+
+    class WaitTimeoutError(VirtualShellError, TimeoutError):
+        """The time to wait for a future is over (`result(timeout=)`); what it stands for goes on."""
+
+else:
+
+    class WaitTimeoutError(VirtualShellError, TimeoutError, concurrent.futures.TimeoutError):
+        """The time to wait for a future is over (`result(timeout=)`); what it stands for goes on."""
 
 
 class SessionLostError(VirtualShellError, RuntimeError):
     """There is no live session: not started, stopped, ended by `exit`, or its process was
     killed.
     """
+
+
+class OutOfMemoryError(VirtualShellError, MemoryError):
+    """The system had no memory for it; the text says what raises the limit."""
 
 
 class ChannelError(VirtualShellError, RuntimeError):

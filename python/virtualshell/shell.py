@@ -28,6 +28,7 @@ from .errors import (
     ChannelError,
     ExecutionError,
     ExecutionTimeoutError,
+    OutOfMemoryError,
     SessionLostError,
     StartError,
     StartTimeoutError,
@@ -268,6 +269,8 @@ class Shell:
             session = self._restarted(session)
         try:
             native = session.run(command, limit, local_scope)
+        except _native.Timeout:
+            raise _not_taken(command, limit) from None
         except _native.Error as error:
             session = self._replaced(session, error)
             native = _again(session, session.run, command, limit, local_scope)
@@ -301,17 +304,17 @@ class Shell:
         session = self._session or self._live()
         if self._auto_restart and not session.alive()[0]:
             session = self._restarted(session)
+        completions = self._completions_of(session)
+        completions.start_reading()
         try:
             id = session.submit(command, limit, local_scope)
+        except _native.Timeout:
+            raise _not_taken(command, limit) from None
         except _native.Error as error:
             session = self._replaced(session, error)
+            completions = self._completions_of(session)
+            completions.start_reading()
             id = _again(session, session.submit, command, limit, local_scope)
-        except TimeoutError:
-            raise ExecutionTimeoutError(
-                f"{shorten(command)} was not taken within {plural(limit)}: too many commands wait"
-                " before it"
-            ) from None
-        completions = self._completions_of(session)
         future = CommandFuture(completions, command, limit, self._strip)
         if callback is not None:
             future.add_done_callback(_with_outcome(callback))
@@ -344,17 +347,20 @@ class Shell:
     def ping(self, timeout: Optional[float] = None) -> float:
         """Asks the session for a sign of life, which it gives even while a command runs.
 
-        Returns the seconds that it took. TimeoutError; SessionLostError when there is no session.
+        Returns the seconds that it took. ExecutionTimeoutError; SessionLostError when there is no
+        session.
         """
         limit = self._timeout if timeout is None else arguments.seconds(timeout, "timeout")
         session = self._live()
         begin = time.perf_counter()
         try:
             session.ping(limit)
+        except _native.Timeout:
+            raise ExecutionTimeoutError(
+                f"PowerShell gave no sign of life within {plural(limit)}"
+            ) from None
         except _native.Error as error:
             raise translated(error, session) from error
-        except TimeoutError:
-            raise TimeoutError(f"PowerShell gave no sign of life within {plural(limit)}") from None
         return time.perf_counter() - begin
 
     def __repr__(self) -> str:
@@ -416,8 +422,10 @@ class Shell:
                 start_timeout=self._start_timeout,
                 grace=self._stop_grace,
             )
-        except TimeoutError as error:
+        except _native.Timeout as error:
             raise StartTimeoutError(f"the PowerShell session did not start: {error}") from None
+        except _native.OutOfMemory as error:
+            raise OutOfMemoryError(f"the PowerShell session did not start: {error}") from error
         except _native.Error as error:
             if error.name == "ZCB_ERR_NOT_FOUND":
                 raise engine.not_found(error) from None
@@ -535,6 +543,12 @@ def _again(
         return call(*args)
     except _native.Error as error:
         raise translated(error, session) from error
+
+
+def _not_taken(command: str, limit: Optional[float]) -> ExecutionTimeoutError:
+    return ExecutionTimeoutError(
+        f"{shorten(command)} was not taken within {plural(limit)}: too many commands wait before it"
+    )
 
 
 def _failed(command: str, result: CommandResult, what: str = "") -> ExecutionError:

@@ -28,10 +28,12 @@ from typing import (
 from . import _native, arguments
 from .errors import (
     ChannelError,
+    OutOfMemoryError,
     SessionLostError,
     TransferError,
     TransferTimeoutError,
     TransferTooLargeError,
+    VirtualShellError,
 )
 from .failures import FORKED, plural, session_lost, shorten
 from .futures import Completions, TransferFuture, Transfers
@@ -180,8 +182,8 @@ class ZeroCopyBridge:
         when the view and all that was made of it are gone, and PowerShell has given it back, too.
 
         TransferTooLargeError ("Data exceeds frame size"): more than `frame_mb`. TransferTimeoutError:
-        there was no room in time. MemoryError: the system has no memory for it. SessionLostError,
-        ChannelError.
+        there was no room in time. OutOfMemoryError: the system has no memory for it.
+        SessionLostError, ChannelError.
         """
         size, limit = arguments.integer(nbytes, "nbytes", 1, sys.maxsize), self._limit(timeout)
         if size > self._frame_bytes:
@@ -191,7 +193,7 @@ class ZeroCopyBridge:
             )
         try:
             return memoryview(cast(bytes, self._live(self._main).allocate(size, limit)))
-        except TimeoutError:
+        except _native.Timeout:
             raise TransferTimeoutError(
                 f"Timeout: there was no room for {size:,} bytes in the frame within"
                 f" {plural(limit)}. Let go of views and messages that lie there, or give the"
@@ -377,13 +379,12 @@ class ZeroCopyBridge:
                 window_bytes=self._chunk_bytes,
                 label=label,
             )
+        except _native.OutOfMemory as error:
+            raise ChannelError(f"{error}; a smaller frame_mb or chunk_mb takes less") from error
         except _native.Error as error:
             if not session.alive()[0]:
                 raise session_lost(session) from error
             raise ChannelError(f"{error}; close bridges that are not needed") from error
-        except MemoryError as error:
-            why = str(error) or "no memory for the bridge"
-            raise ChannelError(f"{why}; a smaller frame_mb or chunk_mb takes less") from error
         transfers = Transfers(native)
         self._open.add(transfers)
         if self._why_closed is not None:  # meanwhile, by another thread that may not have seen it
@@ -451,11 +452,17 @@ class ZeroCopyBridge:
         timeout_text: str,
     ) -> TransferFuture:
         completions = self._home()
+        completions.start_reading()
         future = TransferFuture(
             completions, transfers, text, limit, self._shell._strip, timeout_text
         )
         try:
             id = post()
+        except _native.Timeout:
+            raise TransferTimeoutError(
+                f"Timeout: the transfer of {shorten(text)} was not taken within {plural(limit)}: too"
+                " many commands wait before it"
+            ) from None
         except _native.Error as error:
             raise self._error(error) from error
         transfers.posted(future, id)
@@ -465,7 +472,7 @@ class ZeroCopyBridge:
     def _deliver(self, transfers: Transfers, data: Any, limit: Optional[float]) -> None:
         try:
             self._live(transfers).send(data, limit)
-        except TimeoutError:
+        except _native.Timeout:
             raise TransferTimeoutError(
                 f"Timeout: PowerShell did not take the data within {plural(limit)}, so the message"
                 " was withdrawn. Post a receive_to_powershell for it, give it more time (timeout=),"
@@ -491,7 +498,7 @@ class ZeroCopyBridge:
             native = self._live(transfers)
             try:
                 return native.receive_lease(left) if lease else native.receive(left)
-            except TimeoutError:
+            except _native.Timeout:
                 raise TransferTimeoutError(
                     "Timeout waiting for PowerShell chunk: nothing was complete within"
                     f" {plural(limit)}. Let PowerShell send with send_from_powershell,"
@@ -530,13 +537,13 @@ class ZeroCopyBridge:
             future = self._post_send(transfers, expression, depth, deadline.left())
             data = _data(transfers, self._take(transfers, deadline.left(), limit, lease))
             # What counts is that PowerShell is done with the value; the data is here already.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(VirtualShellError):
                 clean = future.result(deadline.left()).success
             return data
         finally:
             self._leave_channel(transfers, clean)
 
-    def _refused(self, transfers: Transfers, error: _native.Error) -> Exception:
+    def _refused(self, transfers: Transfers, error: _native.Error) -> VirtualShellError:
         """The posted receive that was to take the data had failed before."""
         if self._why_closed is not None:
             return self._closed_error()
@@ -545,7 +552,7 @@ class ZeroCopyBridge:
             return TransferError(f"nothing was sent: {error}")
         return future.failure(str(error), f"{shorten(future.text)} could not take the data: ")
 
-    def _error(self, error: _native.Error) -> Exception:
+    def _error(self, error: _native.Error) -> VirtualShellError:
         if error.name == "ZCB_ERR_FORKED" or os.getpid() != self._pid:
             return SessionLostError(FORKED)
         completions = self._completions
@@ -558,6 +565,8 @@ class ZeroCopyBridge:
             return ChannelError(
                 f"the bridge {self._name!r} can't go on: {error}. Open a new ZeroCopyBridge"
             )
+        if isinstance(error, _native.OutOfMemory):
+            return OutOfMemoryError(str(error))
         return TransferError(str(error))
 
     def _closed_error(self) -> ChannelError:
