@@ -192,6 +192,9 @@ void native_block_free(native_block *block);
 /* The kind of a Lease, or 0 for another object. */
 uint32_t native_lease_kind(native_state *state, PyObject *object);
 
+/* The __reduce__ of shared memory. */
+PyObject *native_refuse_copy(PyObject *self, PyObject *ignored);
+
 /* What is to be sent: the buffer is exported until native_payload_release. */
 typedef struct native_payload {
     Py_buffer view;

@@ -31,6 +31,7 @@ from .failures import (
     shorten,
     translated,
 )
+from .pickling import NotPickled
 from .results import CommandResult
 
 _OUTCOME_WAIT_S = 1.0
@@ -53,8 +54,10 @@ class _Once:
             call(future)
 
 
-class PowerShellFuture(_Future):
+class PowerShellFuture(NotPickled, _Future):
     """A `concurrent.futures.Future` whose result is a `CommandResult`. Made by the package only."""
+
+    _instead = "wait for it here, and give the other process its result()"
 
     def __init__(
         self, completions: Completions, text: str, limit: Optional[float], strip: bool

@@ -46,6 +46,7 @@ from .failures import (
     translated,
 )
 from .futures import CommandFuture, Completions
+from .pickling import NotPickled
 from .results import CommandResult
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ _TIMED_OUT = _native.STATUS_TIMED_OUT
 _LOST = _native.STATUS_LOST
 
 
-class Shell:
+class Shell(NotPickled):
     """A live PowerShell session: variables, functions, modules and location stay from command to
     command.
 
@@ -96,6 +97,8 @@ class Shell:
 
     TypeError and ValueError name an argument that is wrong.
     """
+
+    _instead = "start one in the other process and give it the commands"
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ from .errors import (
 )
 from .failures import FORKED, plural, session_lost, shorten
 from .futures import Completions, TransferFuture, Transfers
+from .pickling import NotPickled
 from .shell import Shell
 
 Self = TypeVar("Self", bound="ZeroCopyBridge")
@@ -52,7 +53,7 @@ _MOST_IDLE = 4  # channels that are kept for the next all-in-one transfers
 _numbers = itertools.count(1)
 
 
-class ZeroCopyBridge:
+class ZeroCopyBridge(NotPickled):
     """A channel between Python and a Shell's session, for data of any size in both directions.
 
     >>> with Shell() as shell, ZeroCopyBridge(shell) as bridge:
@@ -87,6 +88,8 @@ class ZeroCopyBridge:
     stands for the Shell's `timeout_seconds`, `math.inf` for no limit. A bridge ends with `close()`,
     at the end of `with`, when it is dropped, and with its session.
     """
+
+    _instead = "open one where its Shell is, and give the other process the data"
 
     def __init__(
         self,
