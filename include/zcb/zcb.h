@@ -438,7 +438,7 @@ ZCB_API zcb_error zcb_session_event(zcb_session *session, intptr_t *event);
  * withdrawn. It ends as ZCB_STATUS_STOPPED unless it is done first. ZCB_ERR_NOT_FOUND for an id that is
  * not pending; ZCB_ERR_TIMEOUT when the engine has long stopped listening. After other errors it goes on. */
 ZCB_API zcb_error zcb_session_stop(zcb_session *session, uint64_t id);
-/* Submits and waits: RUN with zcb_command_flags. */
+/* Submits and waits: RUN with zcb_command_flags. ZCB_ERR_TIMEOUT also when there was no room within timeout_ms. */
 ZCB_API zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_bytes,
                                   uint32_t flags, int64_t timeout_ms, zcb_result **result,
                                   const zcb_wait *wait);

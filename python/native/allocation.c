@@ -43,6 +43,11 @@ static Py_ssize_t allocation_length(PyObject *object)
     return (Py_ssize_t)zcb_block_bytes(((AllocationObject *)object)->block);
 }
 
+static PyMethodDef allocation_methods[] = {
+    {"__reduce__", native_refuse_copy, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMemberDef allocation_members[] = {
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(AllocationObject, weak_references), Py_READONLY,
      NULL},
@@ -58,6 +63,7 @@ static PyType_Slot allocation_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)allocation_doc},
     {Py_tp_dealloc, NATIVE_SLOT(allocation_dealloc)},
     {Py_tp_traverse, NATIVE_SLOT(native_traverse_type)},
+    {Py_tp_methods, allocation_methods},
     {Py_tp_members, allocation_members},
     {Py_sq_length, NATIVE_SLOT(allocation_length)},
     {Py_bf_getbuffer, NATIVE_SLOT(allocation_get_buffer)},

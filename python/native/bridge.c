@@ -9,8 +9,9 @@
 
 typedef struct BridgeObject {
     PyObject_HEAD native_state *state;
-    zcb_bridge *bridge;
+    zcb_bridge *bridge;     /* NULL once it was given back */
     SessionObject *session; /* strong */
+    unsigned calls;         /* that are running in it */
     bool closed;
     PyObject *weak_references;
 } BridgeObject;
@@ -28,11 +29,15 @@ static PyObject *open_bridge(PyTypeObject *type, SessionObject *session,
                              const zcb_channel_options *options)
 {
     zcb_bridge *bridge;
-    zcb_detail why = {{0}};
-    zcb_error error;
-    Py_BEGIN_ALLOW_THREADS
-    error = zcb_bridge_open(session->session, options, &bridge, &why);
-    Py_END_ALLOW_THREADS
+    zcb_detail why = session->why;
+    zcb_error error = ZCB_ERR_CLOSED;
+    if (session->session) {
+        session->calls++;
+        Py_BEGIN_ALLOW_THREADS
+        error = zcb_bridge_open(session->session, options, &bridge, &why);
+        Py_END_ALLOW_THREADS
+        native_session_leave(session);
+    }
     if (error)
         return native_raise_in(session->state, "Failed to create channel", error, why.text);
     BridgeObject *self = (BridgeObject *)type->tp_alloc(type, 0);
@@ -77,28 +82,22 @@ static void bridge_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     if (self->weak_references)
         PyObject_ClearWeakRefs(object);
-    dispose(self->bridge);
+    if (self->bridge)
+        dispose(self->bridge);
     Py_DECREF(self->session);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
-                        "End all waits. Transfers that are not done fail. Leases stay valid.");
+/* ---------------------------------------------------------------- calls */
 
-static PyObject *bridge_close(PyObject *object, PyObject *Py_UNUSED(ignored))
+static void leave(BridgeObject *self)
 {
-    BridgeObject *self = (BridgeObject *)object;
-    self->closed = true;
-    Py_BEGIN_ALLOW_THREADS
-    zcb_bridge_close(self->bridge);
-    Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
-}
-
-static PyObject *get_closed(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyBool_FromLong(((BridgeObject *)self)->closed);
+    if (--self->calls > 0 || !self->closed)
+        return;
+    zcb_bridge *bridge = self->bridge;
+    self->bridge = NULL;
+    dispose(bridge);
 }
 
 static PyObject *raise_error(BridgeObject *self, zcb_error error)
@@ -108,12 +107,74 @@ static PyObject *raise_error(BridgeObject *self, zcb_error error)
     return native_session_raise(self->session, error);
 }
 
+/* As native_wait_begin, for a call on the bridge, which is one on its session, too. */
+static bool begin_call(BridgeObject *self, native_wait *wait, const void *turn, int64_t deadline_ns)
+{
+    if (!self->bridge) {
+        raise_error(self, ZCB_ERR_CLOSED);
+        return false;
+    }
+    if (!native_session_enter(self->session))
+        return false;
+    self->calls++;
+    if (native_wait_begin(self->state, wait, turn, deadline_ns))
+        return true;
+    leave(self);
+    native_session_leave(self->session);
+    return false;
+}
+
+/* As native_wait_end. */
+static zcb_error end_call(BridgeObject *self, native_wait *wait, zcb_error error)
+{
+    error = native_wait_end(wait, error);
+    leave(self);
+    native_session_leave(self->session);
+    return error;
+}
+
+/* As end_call, for one that has given the session a command. */
+static zcb_error end_post(BridgeObject *self, native_wait *wait, zcb_error error)
+{
+    bool posted = !error;
+    error = native_wait_end(wait, error);
+    self->session->owes |= posted;
+    leave(self);
+    native_session_leave(self->session);
+    return error;
+}
+
+PyDoc_STRVAR(close_doc,
+             "close($self, /)\n--\n\n"
+             "End all waits; transfers that are not done fail. Leases stay valid. What the\n"
+             "bridge has of the system is given back with the last call that is under way.");
+
+static PyObject *bridge_close(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    BridgeObject *self = (BridgeObject *)object;
+    self->closed = true;
+    if (!self->bridge)
+        Py_RETURN_NONE;
+    self->calls++;
+    Py_BEGIN_ALLOW_THREADS
+    zcb_bridge_close(self->bridge);
+    Py_END_ALLOW_THREADS
+    leave(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_closed(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((BridgeObject *)self)->closed);
+}
+
 /* ---------------------------------------------------------------- posted transfers */
 
 static PyObject *raise_post(BridgeObject *self, zcb_error error, double timeout)
 {
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
+            self->state,
             PyUnicode_FromString("Timeout posting a transfer: no room in the queue of commands"),
             timeout, "Wait for some results first, or give it a longer timeout.");
     return raise_error(self, error);
@@ -143,11 +204,11 @@ static PyObject *bridge_post_receive(PyObject *object, PyObject *const *args, Py
     uint32_t flags = ZCB_COMMAND_NOTIFY | (lease ? (uint32_t)ZCB_COMMAND_LEASE : 0);
     uint64_t id;
     native_wait wait;
-    if (!native_wait_begin(&wait, self->session, native_deadline_ns(timeout)))
+    if (!begin_call(self, &wait, self->session, native_deadline_ns(timeout)))
         return NULL;
     zcb_error error = zcb_bridge_post_receive(self->bridge, target, bytes, flags,
                                               native_timeout_ms(timeout), &id, &wait.wait);
-    error = native_wait_end(&wait, error);
+    error = end_post(self, &wait, error);
     if (!error)
         return PyLong_FromUnsignedLongLong(id);
     if (error == ZCB_ERR_INVALID && !PyErr_Occurred())
@@ -182,12 +243,12 @@ static PyObject *bridge_post_send(PyObject *object, PyObject *const *args, Py_ss
         return NULL;
     uint64_t id;
     native_wait wait;
-    if (!native_wait_begin(&wait, self->session, native_deadline_ns(timeout)))
+    if (!begin_call(self, &wait, self->session, native_deadline_ns(timeout)))
         return NULL;
     zcb_error error =
         zcb_bridge_post_send(self->bridge, expression, bytes, (uint32_t)depth, ZCB_COMMAND_NOTIFY,
                              native_timeout_ms(timeout), &id, &wait.wait);
-    error = native_wait_end(&wait, error);
+    error = end_post(self, &wait, error);
     if (!error)
         return PyLong_FromUnsignedLongLong(id);
     return raise_post(self, error, timeout);
@@ -209,12 +270,17 @@ static PyObject *bridge_seen(PyObject *object, PyObject *const *args, Py_ssize_t
                              PyObject *keywords)
 {
     static const native_signature signature = {"seen", 1, 1, {"id"}};
+    BridgeObject *self = (BridgeObject *)object;
     uint64_t id;
     if (!parse_id(&signature, args, count, keywords, &id))
         return NULL;
+    if (!self->bridge)
+        Py_RETURN_NONE;
+    self->calls++;
     Py_BEGIN_ALLOW_THREADS
-    zcb_bridge_seen(((BridgeObject *)object)->bridge, id);
+    zcb_bridge_seen(self->bridge, id);
     Py_END_ALLOW_THREADS
+    leave(self);
     Py_RETURN_NONE;
 }
 
@@ -229,10 +295,14 @@ static PyObject *bridge_withdraw(PyObject *object, PyObject *const *args, Py_ssi
     uint64_t id;
     if (!parse_id(&signature, args, count, keywords, &id))
         return NULL;
+    if (!self->bridge)
+        Py_RETURN_FALSE;
     zcb_error error;
+    self->calls++;
     Py_BEGIN_ALLOW_THREADS
     error = zcb_bridge_withdraw(self->bridge, id);
     Py_END_ALLOW_THREADS
+    leave(self);
     if (error && error != ZCB_ERR_TOO_LATE && error != ZCB_ERR_NOT_FOUND)
         return raise_error(self, error);
     return PyBool_FromLong(error == ZCB_OK);
@@ -245,6 +315,7 @@ static PyObject *raise_send(BridgeObject *self, zcb_error error, uint64_t bytes,
 {
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
+            self->state,
             PyUnicode_FromFormat("Timeout sending %llu bytes: PowerShell did not receive them",
                                  (unsigned long long)bytes),
             timeout,
@@ -277,13 +348,13 @@ static PyObject *bridge_send(PyObject *object, PyObject *const *args, Py_ssize_t
     uint64_t bytes = (uint64_t)payload.view.len;
     uint64_t refused_by = 0;
     native_wait wait;
-    if (!native_wait_begin(&wait, &self->bridge, native_deadline_ns(timeout))) {
+    if (!begin_call(self, &wait, &self->bridge, native_deadline_ns(timeout))) {
         native_payload_release(&payload);
         return NULL;
     }
     zcb_error error = zcb_bridge_send(self->bridge, (zcb_kind)payload.kind, payload.view.buf, bytes,
                                       &refused_by, &wait.wait);
-    error = native_wait_end(&wait, error);
+    error = end_call(self, &wait, error);
     native_payload_release(&payload);
     if (error)
         return raise_send(self, error, bytes, refused_by, timeout);
@@ -310,7 +381,7 @@ static PyObject *bridge_allocate(PyObject *object, PyObject *const *args, Py_ssi
         return NULL;
     zcb_block *block;
     native_wait wait;
-    if (!native_wait_begin(&wait, &self->bridge, native_deadline_ns(timeout)))
+    if (!begin_call(self, &wait, &self->bridge, native_deadline_ns(timeout)))
         return NULL;
     zcb_error error =
         zcb_block_allocate(zcb_bridge_channel(self->bridge), bytes, &block, &wait.wait);
@@ -318,11 +389,12 @@ static PyObject *bridge_allocate(PyObject *object, PyObject *const *args, Py_ssi
         zcb_block_free(block);
         error = ZCB_ERR_INTERRUPTED;
     }
-    error = native_wait_end(&wait, error);
+    error = end_call(self, &wait, error);
     if (!error)
         return native_allocation_wrap(self->state, block);
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
+            self->state,
             PyUnicode_FromFormat("Timeout allocating %llu bytes: no room in the frame",
                                  (unsigned long long)bytes),
             timeout, "Drop views and leases of this bridge, or give it a larger frame_mb.");
@@ -366,17 +438,21 @@ static PyObject *raise_receive(BridgeObject *self, zcb_error error, const zcb_me
 {
     if (error == ZCB_ERR_NO_MEMORY && message->kind) {
         PyErr_Clear();
-        return PyErr_Format(PyExc_MemoryError,
-                            "no memory for a message of %llu bytes from PowerShell: it was dropped",
-                            (unsigned long long)message->bytes);
+        return native_raise_text(
+            self->state, error,
+            PyUnicode_FromFormat(
+                "no memory for a message of %llu bytes from PowerShell: it was dropped",
+                (unsigned long long)message->bytes));
     }
     if (error != ZCB_ERR_TIMEOUT || PyErr_Occurred())
         return raise_error(self, error);
     if (!message->kind)
         return native_raise_timeout(
+            self->state,
             PyUnicode_FromString("Timeout waiting for PowerShell chunk: no message came"), timeout,
             "Post a send first (send_from_powershell), or give receive a longer timeout.");
     return native_raise_timeout(
+        self->state,
         PyUnicode_FromFormat(
             "Timeout waiting for PowerShell chunk: a message of %llu bytes was not complete",
             (unsigned long long)message->bytes),
@@ -476,13 +552,13 @@ static PyObject *bridge_receive(PyObject *object, PyObject *const *args, Py_ssiz
     PyObject *data = NULL;
     zcb_message message = {0};
     native_wait wait;
-    if (!native_wait_begin(&wait, self, native_deadline_ns(timeout)))
+    if (!begin_call(self, &wait, self, native_deadline_ns(timeout)))
         return NULL;
     zcb_error error;
     do
         error = receive_copy(self, &message, small, &data, &wait);
     while (error == ZCB_ERR_ABORTED);
-    error = native_wait_end(&wait, error);
+    error = end_call(self, &wait, error);
     if (!error)
         return message_tuple(&message, data ? data : make_small(self, &message, small));
     Py_XDECREF(data);
@@ -550,7 +626,7 @@ static PyObject *bridge_receive_lease(PyObject *object, PyObject *const *args, P
     native_block block = {0};
     zcb_message message = {0};
     native_wait wait;
-    if (!native_wait_begin(&wait, self, native_deadline_ns(timeout)))
+    if (!begin_call(self, &wait, self, native_deadline_ns(timeout)))
         return NULL;
     zcb_error error;
     do
@@ -558,7 +634,7 @@ static PyObject *bridge_receive_lease(PyObject *object, PyObject *const *args, P
     while (error == ZCB_ERR_ABORTED);
     if (wait.raised)
         native_block_free(&block);
-    error = native_wait_end(&wait, error);
+    error = end_call(self, &wait, error);
     if (error)
         return raise_receive(self, error, &message, timeout);
     return message_tuple(&message, native_lease_wrap(self->state, message.kind, &block));

@@ -77,6 +77,11 @@ static PyObject *get_in_place(PyObject *self, void *Py_UNUSED(closure))
     return PyBool_FromLong(((LeaseObject *)self)->block.lease != NULL);
 }
 
+static PyMethodDef lease_methods[] = {
+    {"__reduce__", native_refuse_copy, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyGetSetDef lease_getset[] = {
     {"kind", get_kind, NULL, "KIND_BYTES, KIND_CLIXML or KIND_ERROR.", NULL},
     {"in_place", get_in_place, NULL,
@@ -98,6 +103,7 @@ static PyType_Slot lease_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)lease_doc},
     {Py_tp_dealloc, NATIVE_SLOT(lease_dealloc)},
     {Py_tp_traverse, NATIVE_SLOT(native_traverse_type)},
+    {Py_tp_methods, lease_methods},
     {Py_tp_getset, lease_getset},
     {Py_tp_members, lease_members},
     {Py_sq_length, NATIVE_SLOT(lease_length)},

@@ -83,8 +83,10 @@ static bool add_types(PyObject *module, native_state *state)
     forbid_instantiation(state->result);
     forbid_instantiation(state->allocation);
     forbid_instantiation(state->lease);
-    state->error = native_error_create();
-    return state->error && PyModule_AddType(module, (PyTypeObject *)state->error) == 0;
+    return native_errors_create(state) &&
+           PyModule_AddType(module, (PyTypeObject *)state->error) == 0 &&
+           PyModule_AddType(module, (PyTypeObject *)state->timeout) == 0 &&
+           PyModule_AddType(module, (PyTypeObject *)state->out_of_memory) == 0;
 }
 
 /* As PyModule_AddIntConstant, whose long has 32 bits on Windows. */
@@ -143,6 +145,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->result);
     Py_VISIT(state->session);
     Py_VISIT(state->error);
+    Py_VISIT(state->timeout);
+    Py_VISIT(state->out_of_memory);
     return 0;
 }
 
@@ -156,6 +160,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->result);
     Py_CLEAR(state->session);
     Py_CLEAR(state->error);
+    Py_CLEAR(state->timeout);
+    Py_CLEAR(state->out_of_memory);
     return 0;
 }
 

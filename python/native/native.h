@@ -7,8 +7,9 @@
  *   The GIL     is released around every libzcb call that may take a lock, not only around calls
  *               that wait. A waiting thread may hold such a lock when a signal makes it ask for the
  *               GIL (native_wait).
- *   Lifetime    X_close of libzcb may run at any time. X_free runs in tp_dealloc only. A running
- *               method holds a reference to its object.
+ *   Lifetime    X_close of libzcb may run at any time. X_free runs as soon as the object was closed and
+ *               no call is running in it. Each call notes that under the GIL (X_enter, X_leave). So a
+ *               closed object holds nothing, however long Python keeps it, in a traceback for example.
  *   State       An object keeps its type alive, and the type keeps its module alive. So an object's
  *               pointer to the module's state is valid as long as the object.
  */
@@ -26,6 +27,7 @@
 #if PY_VERSION_HEX < 0x030C0000
 #include <structmember.h>
 #define Py_T_BOOL T_BOOL
+#define Py_T_OBJECT_EX T_OBJECT_EX
 #define Py_T_UINT T_UINT
 #define Py_T_PYSSIZET T_PYSSIZET
 #define Py_READONLY READONLY
@@ -48,11 +50,20 @@ typedef struct native_state {
     PyTypeObject *result;
     PyTypeObject *session;
     PyObject *error;
+    PyObject *timeout;       /* an error and a TimeoutError */
+    PyObject *out_of_memory; /* an error and a MemoryError */
 } native_state;
 
 typedef struct SessionObject {
     PyObject_HEAD native_state *state;
-    zcb_session *session;
+    zcb_session *session; /* NULL once it was given back */
+    unsigned calls;       /* that are running in it */
+    bool closed;
+    bool owes;      /* there may be results that `next` is still to give */
+    zcb_detail why; /* it has ended; set when it is closed */
+    PyObject *engine;
+    PyObject *pid;
+    PyObject *version;
     PyObject *weak_references;
 } SessionObject;
 
@@ -117,7 +128,8 @@ typedef struct native_wait {
 
 bool native_wait_setup(void);
 /* Releases the GIL. `wait` must stay where it is until native_wait_end. */
-bool native_wait_begin(native_wait *wait, const void *turn, int64_t deadline_ns);
+bool native_wait_begin(native_state *state, native_wait *wait, const void *turn,
+                       int64_t deadline_ns);
 /* Take the GIL for a moment, and release it again. */
 void native_wait_pause(native_wait *wait);
 void native_wait_resume(native_wait *wait);
@@ -126,7 +138,8 @@ zcb_error native_wait_end(native_wait *wait, zcb_error error);
 
 /* ---------------------------------------------------------------- errors */
 
-PyObject *native_error_create(void);
+/* Makes the types of the exceptions. */
+bool native_errors_create(native_state *state);
 /* Raises the exception for `error`, unless one is already set. Always returns NULL. `detail` may be
  * NULL or empty. */
 PyObject *native_raise(native_state *state, zcb_error error, const char *detail);
@@ -135,12 +148,19 @@ PyObject *native_raise_in(native_state *state, const char *doing, zcb_error erro
                           const char *detail);
 /* ZCB_ERR_REFUSED by this posted receive. */
 PyObject *native_raise_refused(native_state *state, uint64_t id);
-/* Raises a TimeoutError: "`what` within N s. `advice`". Takes the reference to `what`, which may be
- * NULL with an exception set. */
-PyObject *native_raise_timeout(PyObject *what, double seconds, const char *advice);
+/* With this text instead of libzcb's. Takes the reference to it, which may be NULL with an exception set. */
+PyObject *native_raise_text(native_state *state, zcb_error error, PyObject *text);
+/* ZCB_ERR_TIMEOUT: what was waited for, "within N s", and what to do. Takes the reference to `what`,
+ * which may be NULL with an exception set. */
+PyObject *native_raise_timeout(native_state *state, PyObject *what, double seconds,
+                               const char *advice);
 
 /* ---------------------------------------------------------------- objects */
 
+/* A call on the session begins; false when it was given back. */
+bool native_session_enter(SessionObject *self);
+/* It is over; the last one gives back a session that was closed. Releases the GIL. */
+void native_session_leave(SessionObject *self);
 /* Raises the exception for `error`. If the session has ended, the text says why. */
 PyObject *native_session_raise(SessionObject *self, zcb_error error);
 /* tp_traverse of objects that refer to their type only. */
@@ -170,6 +190,9 @@ PyObject *native_lease_wrap(native_state *state, uint32_t kind, native_block *bl
 void native_block_free(native_block *block);
 /* The kind of a Lease, or 0 for another object. */
 uint32_t native_lease_kind(native_state *state, PyObject *object);
+
+/* The __reduce__ of shared memory. */
+PyObject *native_refuse_copy(PyObject *self, PyObject *ignored);
 
 /* Data to be sent. The buffer is exported until native_payload_release. */
 typedef struct native_payload {

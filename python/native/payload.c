@@ -42,6 +42,14 @@ static bool has_objects(const char *format)
     return false;
 }
 
+PyObject *native_refuse_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyErr_Format(PyExc_TypeError,
+                        "a %.200s can't be pickled or copied: it is memory that two processes see; "
+                        "make bytes of it",
+                        Py_TYPE(self)->tp_name);
+}
+
 static bool get_buffer(PyObject *data, Py_buffer *view)
 {
     if (!PyObject_CheckBuffer(data))

@@ -19,31 +19,42 @@ static void dispose(zcb_session *session)
     Py_END_ALLOW_THREADS
 }
 
+/* Takes the session, also on failure. */
+static PyObject *wrap(PyTypeObject *type, native_state *state, zcb_session *session)
+{
+    SessionObject *self = (SessionObject *)type->tp_alloc(type, 0);
+    if (!self) {
+        dispose(session);
+        return NULL;
+    }
+    const char *version = zcb_session_version(session);
+    self->state = state;
+    self->session = session;
+    self->engine = PyUnicode_DecodeFSDefault(zcb_session_engine(session));
+    self->pid = PyLong_FromLongLong(zcb_session_pid(session));
+    self->version = PyUnicode_DecodeUTF8(version, (Py_ssize_t)strlen(version), "replace");
+    if (!self->engine || !self->pid || !self->version)
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
 static PyObject *start(PyTypeObject *type, const zcb_session_options *options, double start_timeout)
 {
     native_state *state = PyType_GetModuleState(type);
     zcb_session *session = NULL;
     zcb_detail why = {{0}};
     native_wait wait;
-    if (!native_wait_begin(&wait, &session, native_deadline_ns(start_timeout)))
+    if (!native_wait_begin(state, &wait, &session, native_deadline_ns(start_timeout)))
         return NULL;
     zcb_error error = zcb_session_start(options, &session, &why, &wait.wait);
     if (wait.raised && session)
         zcb_session_free(session);
     error = native_wait_end(&wait, error);
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
-        return native_raise_timeout(PyUnicode_FromFormat("PowerShell did not start (%s)", why.text),
+        return native_raise_timeout(state,
+                                    PyUnicode_FromFormat("PowerShell did not start (%s)", why.text),
                                     start_timeout, "Give it a longer start_timeout.");
-    if (error)
-        return native_raise(state, error, why.text);
-    SessionObject *self = (SessionObject *)type->tp_alloc(type, 0);
-    if (!self) {
-        dispose(session);
-        return NULL;
-    }
-    self->state = state;
-    self->session = session;
-    return (PyObject *)self;
+    return error ? native_raise(state, error, why.text) : wrap(type, state, session);
 }
 
 typedef struct start_arguments {
@@ -136,27 +147,83 @@ static void session_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     if (self->weak_references)
         PyObject_ClearWeakRefs(object);
-    dispose(self->session);
+    if (self->session)
+        dispose(self->session);
+    Py_XDECREF(self->engine);
+    Py_XDECREF(self->pid);
+    Py_XDECREF(self->version);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
+/* ---------------------------------------------------------------- calls */
+
+bool native_session_enter(SessionObject *self)
+{
+    if (!self->session) {
+        native_session_raise(self, ZCB_ERR_CLOSED);
+        return false;
+    }
+    self->calls++;
+    return true;
+}
+
+void native_session_leave(SessionObject *self)
+{
+    if (--self->calls > 0 || !self->closed || self->owes)
+        return;
+    zcb_session *session = self->session;
+    self->session = NULL;
+    dispose(session);
+}
+
+/* As native_wait_begin, for a call on the session. */
+static bool begin_call(SessionObject *self, native_wait *wait, const void *turn,
+                       int64_t deadline_ns)
+{
+    if (!native_session_enter(self))
+        return false;
+    if (native_wait_begin(self->state, wait, turn, deadline_ns))
+        return true;
+    native_session_leave(self);
+    return false;
+}
+
+/* As native_wait_end. */
+static zcb_error end_call(SessionObject *self, native_wait *wait, zcb_error error)
+{
+    error = native_wait_end(wait, error);
+    native_session_leave(self);
+    return error;
+}
+
 PyDoc_STRVAR(close_doc, "close($self, /, grace=2.0)\n--\n\n"
                         "End the engine. It has `grace` seconds to end by itself. All waits end,\n"
-                        "and commands that are not done end as STATUS_LOST.");
+                        "and commands that are not done end as STATUS_LOST. What the session has\n"
+                        "of the system is given back with the last call that is under way; after\n"
+                        "a `submit`, with the `next` that says there are no more results.");
 
-static PyObject *session_close(PyObject *self, PyObject *const *args, Py_ssize_t count,
+static PyObject *session_close(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                PyObject *keywords)
 {
     static const native_signature signature = {"close", 0, 1, {"grace"}};
+    SessionObject *self = (SessionObject *)object;
     PyObject *values[NATIVE_MOST_PARAMETERS];
     double grace;
     if (!native_arguments(&signature, args, count, keywords, values) ||
         !native_seconds(values[0], "grace", 2, &grace))
         return NULL;
+    if (!self->session)
+        Py_RETURN_NONE;
+    zcb_detail why = {{0}};
+    self->calls++;
     Py_BEGIN_ALLOW_THREADS
-    zcb_session_close(((SessionObject *)self)->session, native_grace_ms(grace));
+    zcb_session_close(self->session, native_grace_ms(grace));
+    (void)zcb_session_alive(self->session, &why);
     Py_END_ALLOW_THREADS
+    self->closed = true;
+    self->why = why;
+    native_session_leave(self);
     Py_RETURN_NONE;
 }
 
@@ -165,10 +232,14 @@ static PyObject *session_close(PyObject *self, PyObject *const *args, Py_ssize_t
 static bool is_alive(SessionObject *self, zcb_detail *why)
 {
     bool alive;
-    why->text[0] = '\0';
+    *why = self->why;
+    if (!self->session)
+        return false;
+    self->calls++;
     Py_BEGIN_ALLOW_THREADS
     alive = zcb_session_alive(self->session, why);
     Py_END_ALLOW_THREADS
+    native_session_leave(self);
     return alive;
 }
 
@@ -189,22 +260,6 @@ static PyObject *session_alive(PyObject *object, PyObject *Py_UNUSED(ignored))
     bool alive = is_alive((SessionObject *)object, &why);
     return Py_BuildValue("(ON)", alive ? Py_True : Py_False,
                          PyUnicode_FromFormat("%s", alive ? "" : why.text));
-}
-
-static PyObject *get_pid(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromLongLong(zcb_session_pid(((SessionObject *)self)->session));
-}
-
-static PyObject *get_version(PyObject *self, void *Py_UNUSED(closure))
-{
-    const char *version = zcb_session_version(((SessionObject *)self)->session);
-    return PyUnicode_DecodeUTF8(version, (Py_ssize_t)strlen(version), "replace");
-}
-
-static PyObject *get_engine(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyUnicode_DecodeFSDefault(zcb_session_engine(((SessionObject *)self)->session));
 }
 
 /* ---------------------------------------------------------------- commands */
@@ -261,19 +316,21 @@ static PyObject *session_run(PyObject *object, PyObject *const *args, Py_ssize_t
     zcb_result *result = NULL;
     native_wait wait;
     /* libzcb ends the command after its timeout, so the wait itself needs no limit. */
-    if (!native_wait_begin(&wait, self, ZCB_NEVER)) {
+    if (!begin_call(self, &wait, self, ZCB_NEVER)) {
         Py_DECREF(empty);
         return NULL;
     }
     zcb_error error = zcb_session_run(self->session, command.text, command.bytes, command.flags,
                                       native_timeout_ms(command.timeout), &result, &wait.wait);
-    error = native_wait_end(&wait, error);
+    error = end_call(self, &wait, error);
     PyObject *given = give_result(empty, result, error);
     if (given)
         return given;
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
-        return native_raise_timeout(PyUnicode_FromString("Timeout running a command: no result"),
-                                    command.timeout, "Give it a longer timeout.");
+        return native_raise_timeout(
+            self->state,
+            PyUnicode_FromString("Timeout running a command: no room behind those that wait"),
+            command.timeout, "Wait for some first, or give it a longer timeout.");
     return native_session_raise(self, error);
 }
 
@@ -296,15 +353,19 @@ static PyObject *session_submit(PyObject *object, PyObject *const *args, Py_ssiz
         .part_count = 1,
     };
     native_wait wait;
-    if (!native_wait_begin(&wait, self, native_deadline_ns(given.timeout)))
+    if (!begin_call(self, &wait, self, native_deadline_ns(given.timeout)))
         return NULL;
     zcb_error error =
         zcb_session_submit(self->session, &command, native_timeout_ms(given.timeout), &wait.wait);
+    bool submitted = !error;
     error = native_wait_end(&wait, error);
+    self->owes |= submitted;
+    native_session_leave(self);
     if (!error)
         return PyLong_FromUnsignedLongLong(command.id);
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
+            self->state,
             PyUnicode_FromString("Timeout queueing a command: no room in the queue of commands"),
             given.timeout, "Wait for some results first, or give it a longer timeout.");
     return native_session_raise(self, error);
@@ -336,12 +397,12 @@ static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_
         return NULL;
     zcb_result *result = NULL;
     native_wait wait;
-    if (!native_wait_begin(&wait, self, native_deadline_ns(timeout))) {
+    if (!begin_call(self, &wait, self, native_deadline_ns(timeout))) {
         Py_DECREF(empty);
         return NULL;
     }
     zcb_error error = zcb_session_wait(self->session, id, &result, &wait.wait);
-    error = native_wait_end(&wait, error);
+    error = end_call(self, &wait, error);
     PyObject *given = give_result(empty, result, error);
     if (given)
         return given;
@@ -349,6 +410,7 @@ static PyObject *session_wait(PyObject *object, PyObject *const *args, Py_ssize_
         Py_RETURN_NONE;
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
+            self->state,
             PyUnicode_FromFormat("Timeout waiting for command %llu: it was not done",
                                  (unsigned long long)id),
             timeout, "It goes on: wait again with a longer timeout, or stop it.");
@@ -369,17 +431,21 @@ static PyObject *session_next(PyObject *object, PyObject *const *args, Py_ssize_
     PyObject *values[NATIVE_MOST_PARAMETERS];
     if (!native_arguments(&signature, args, count, keywords, values))
         return NULL;
+    if (!self->session)
+        Py_RETURN_NONE;
     PyObject *empty = native_result_empty(self->state, values[0]);
     if (!empty)
         return NULL;
     zcb_result *result = NULL;
     native_wait wait;
-    if (!native_wait_begin(&wait, self, ZCB_NEVER)) {
+    if (!begin_call(self, &wait, self, ZCB_NEVER)) {
         Py_DECREF(empty);
         return NULL;
     }
     zcb_error error = zcb_session_next(self->session, &result, &wait.wait);
     error = native_wait_end(&wait, error);
+    self->owes = result != NULL;
+    native_session_leave(self);
     PyObject *given = give_result(empty, result, error);
     if (given)
         return given;
@@ -401,10 +467,14 @@ static PyObject *session_stop(PyObject *object, PyObject *const *args, Py_ssize_
     if (!native_arguments(&signature, args, count, keywords, values) ||
         !native_unsigned(values[0], "id", 0, UINT64_MAX, &id))
         return NULL;
+    if (!self->session)
+        Py_RETURN_FALSE;
     zcb_error error;
+    self->calls++;
     Py_BEGIN_ALLOW_THREADS
     error = zcb_session_stop(self->session, id);
     Py_END_ALLOW_THREADS
+    native_session_leave(self);
     if (error && error != ZCB_ERR_NOT_FOUND)
         return native_session_raise(self, error);
     return PyBool_FromLong(error == ZCB_OK);
@@ -425,15 +495,15 @@ static PyObject *session_ping(PyObject *object, PyObject *const *args, Py_ssize_
         !native_timeout(values[0], "timeout", &timeout))
         return NULL;
     native_wait wait;
-    if (!native_wait_begin(&wait, &self->session, native_deadline_ns(timeout)))
+    if (!begin_call(self, &wait, &self->session, native_deadline_ns(timeout)))
         return NULL;
     zcb_error error = zcb_session_ping(self->session, &wait.wait);
-    error = native_wait_end(&wait, error);
+    error = end_call(self, &wait, error);
     if (!error)
         Py_RETURN_NONE;
     if (error == ZCB_ERR_TIMEOUT && !PyErr_Occurred())
         return native_raise_timeout(
-            PyUnicode_FromString("Timeout waiting for PowerShell: no answer"), timeout,
+            self->state, PyUnicode_FromString("Timeout waiting for PowerShell: no answer"), timeout,
             "Give it a longer timeout. End an engine that never answers with close().");
     return native_session_raise(self, error);
 }
@@ -452,14 +522,11 @@ static PyMethodDef session_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyGetSetDef session_getset[] = {
-    {"engine", get_engine, NULL, "The engine's path.", NULL},
-    {"pid", get_pid, NULL, "The engine's process id.", NULL},
-    {"version", get_version, NULL, "The engine's version.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
 static PyMemberDef session_members[] = {
+    {"engine", Py_T_OBJECT_EX, offsetof(SessionObject, engine), Py_READONLY, "The engine's path."},
+    {"pid", Py_T_OBJECT_EX, offsetof(SessionObject, pid), Py_READONLY, "The engine's process id."},
+    {"version", Py_T_OBJECT_EX, offsetof(SessionObject, version), Py_READONLY,
+     "The engine's version."},
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(SessionObject, weak_references), Py_READONLY,
      NULL},
     {NULL, 0, 0, 0, NULL},
@@ -479,7 +546,6 @@ static PyType_Slot session_slots[] = {
     {Py_tp_dealloc, NATIVE_SLOT(session_dealloc)},
     {Py_tp_traverse, NATIVE_SLOT(native_traverse_type)},
     {Py_tp_methods, session_methods},
-    {Py_tp_getset, session_getset},
     {Py_tp_members, session_members},
     {0, NULL},
 };

@@ -94,13 +94,14 @@ static int run_signal_handlers(void *arg)
 }
 
 /* A signal handler that waits for a lock which its own thread has would wait for ever. */
-static bool begin_on_main(native_wait *wait)
+static bool begin_on_main(native_state *state, native_wait *wait)
 {
     for (const native_wait *outer = main_waits; outer; outer = outer->outer) {
         if (outer->turn == wait->turn) {
-            PyErr_SetString(PyExc_RuntimeError,
-                            "a signal handler cannot make this call: it would wait for "
-                            "the call that it has interrupted");
+            native_raise_text(state, ZCB_ERR_INTERRUPTED,
+                              PyUnicode_FromString("a signal handler cannot make this call: it "
+                                                   "would wait for the call that it has "
+                                                   "interrupted"));
             return false;
         }
     }
@@ -113,10 +114,11 @@ static bool begin_on_main(native_wait *wait)
     return true;
 }
 
-bool native_wait_begin(native_wait *wait, const void *turn, int64_t deadline_ns)
+bool native_wait_begin(native_state *state, native_wait *wait, const void *turn,
+                       int64_t deadline_ns)
 {
     *wait = (native_wait){.wait = {.deadline_ns = deadline_ns, .arg = wait}, .turn = turn};
-    if (PyThread_get_thread_ident() == main_thread && !begin_on_main(wait))
+    if (PyThread_get_thread_ident() == main_thread && !begin_on_main(state, wait))
         return false;
     wait->thread = PyEval_SaveThread();
     return true;

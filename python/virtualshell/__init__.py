@@ -13,6 +13,7 @@ from .errors import (
     ChannelError,
     ExecutionError,
     ExecutionTimeoutError,
+    OutOfMemoryError,
     PowerShellNotFoundError,
     SessionLostError,
     StartError,
@@ -21,6 +22,7 @@ from .errors import (
     TransferTimeoutError,
     TransferTooLargeError,
     VirtualShellError,
+    WaitTimeoutError,
 )
 from .futures import CommandFuture, TransferFuture
 from .results import CommandResult
@@ -34,6 +36,7 @@ __all__ = [
     "CommandResult",
     "ExecutionError",
     "ExecutionTimeoutError",
+    "OutOfMemoryError",
     "PowerShellNotFoundError",
     "SessionLostError",
     "Shell",
@@ -44,6 +47,7 @@ __all__ = [
     "TransferTimeoutError",
     "TransferTooLargeError",
     "VirtualShellError",
+    "WaitTimeoutError",
     "ZeroCopyBridge",
     "__version__",
 ]

@@ -22,14 +22,19 @@ MAX_LABEL_BYTES: Final[int]
 
 class Error(RuntimeError):
     """A libzcb error. `code` is its number, `name` its name ("ZCB_ERR_PEER_GONE"), and str() gives its
-    sentence and detail. Some errors raise a built-in exception instead: TimeoutError for timeouts,
-    MemoryError for memory, ValueError for arguments. A signal handler's exception (KeyboardInterrupt)
-    passes through."""
+    sentence and detail. Argument errors raise ValueError instead. A signal handler's exception
+    (KeyboardInterrupt) passes through."""
 
     code: int
     name: str
     final: bool  # nothing goes any more on the session or channel that gave it
     refused_by: int  # ZCB_ERR_REFUSED: the id of the posted receive that failed, else 0
+
+class Timeout(Error, TimeoutError):
+    """ZCB_ERR_TIMEOUT."""
+
+class OutOfMemory(Error, MemoryError):
+    """ZCB_ERR_NO_MEMORY."""
 
 class CliXml(bytes):
     """A serialized PowerShell object, as `receive` returns it. It becomes an object again when it is
@@ -84,7 +89,7 @@ class Lease:
 @final
 class Session:
     """Timeouts are seconds; None waits without limit. Waits release the GIL. A signal handler that raises
-    ends a wait. A handler that would wait for the call that it has interrupted gets a RuntimeError. All
+    ends a wait. A handler that would wait for the call that it has interrupted gets an Error. All
     methods may be called from any thread."""
 
     def __init__(
@@ -113,7 +118,7 @@ class Session:
     def wait(
         self, id: int, timeout: Optional[float] = None, into: Optional[Result] = None
     ) -> Optional[Result]:
-        """The result of one command; None if another thread has taken it. TimeoutError: the command is
+        """The result of one command; None if another thread has taken it. Timeout: the command is
         still pending. `into`: an empty Result to fill and return. It is filled even if a signal handler
         raises during the wait."""
     def next(self, into: Optional[Result] = None) -> Optional[Result]:
@@ -122,7 +127,9 @@ class Session:
     def stop(self, id: int) -> bool:
         """Stop a command; False if it is not pending."""
     def ping(self, timeout: Optional[float] = None) -> None: ...
-    def close(self, grace: float = 2.0) -> None: ...
+    def close(self, grace: float = 2.0) -> None:
+        """What the session has of the system is given back with the last call that is under way; after a `submit`,
+        with the `next` that says there are no more results."""
 
 @final
 class Bridge:
@@ -152,7 +159,8 @@ class Bridge:
     def seen(self, id: int) -> None: ...
     def withdraw(self, id: int) -> bool:
         """Withdraw a posted transfer; False if it is too late."""
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """What the bridge has of the system is given back with the last call that is under way."""
     @property
     def closed(self) -> bool: ...
 

@@ -124,7 +124,7 @@ def buffer_bytes(value: Any, name: str) -> int:
                     " numpy.ascontiguousarray()"
                 )
             return view.nbytes
-    except ValueError as error:  # items that no buffer can describe, e.g. NumPy's datetime64
+    except (BufferError, ValueError) as error:  # e.g. NumPy's datetime64, which no buffer describes
         raise TypeError(
             f"{name} can't be sent directly: {error}. Send it as bytes, e.g. with numpy's"
             " .view('uint8')"

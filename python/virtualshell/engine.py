@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Union
 
 from . import _native
-from .errors import PowerShellNotFoundError, VirtualShellError
+from .errors import OutOfMemoryError, PowerShellNotFoundError, VirtualShellError
 
 PACKAGE = "PowerShell"
 VERSION = "7.6.9"  # the engine that this release was tested with, as in .config/dotnet-tools.json
@@ -48,6 +48,8 @@ def find(given: Optional[Union[str, "os.PathLike[str]"]] = None) -> Engine:
     """
     try:
         return Engine(*_native.find_engine(None if given is None else os.fspath(given)))
+    except _native.OutOfMemory as error:
+        raise OutOfMemoryError(str(error)) from None
     except _native.Error as error:
         raise not_found(error) from None
 

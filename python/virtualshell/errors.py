@@ -1,12 +1,14 @@
 """The exceptions of virtualshell.
 
-All of them are `VirtualShellError`s. A subclass for a timeout is also a built-in `TimeoutError`.
-Every other subclass is also a `RuntimeError`. Wrong arguments raise the built-in `TypeError` and
-`ValueError` at the call.
+All of them are `VirtualShellError`s. A subclass for a timeout is also a built-in `TimeoutError`, and
+one for a lack of memory a `MemoryError`. Every other subclass is also a `RuntimeError`. Wrong
+arguments raise the built-in `TypeError` and `ValueError` at the call. All may be pickled.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import sys
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
@@ -47,14 +49,29 @@ class ExecutionError(VirtualShellError, RuntimeError):
 
 class ExecutionTimeoutError(VirtualShellError, TimeoutError):
     """A command did not end within its timeout and was stopped. `result` has what it had
-    written.
+    written. Or it could not even be given to PowerShell in time, or `ping` got no answer.
     """
+
+
+if sys.version_info >= (3, 11):
+
+    class WaitTimeoutError(VirtualShellError, TimeoutError):
+        """The time to wait for a future is over (`result(timeout=)`); what it stands for goes on."""
+
+else:
+
+    class WaitTimeoutError(VirtualShellError, TimeoutError, concurrent.futures.TimeoutError):
+        """The time to wait for a future is over (`result(timeout=)`); what it stands for goes on."""
 
 
 class SessionLostError(VirtualShellError, RuntimeError):
     """There is no live session: it was not started, or it was stopped, or a command ran `exit`, or
     its process was killed.
     """
+
+
+class OutOfMemoryError(VirtualShellError, MemoryError):
+    """The system had no memory for it; the text says what raises the limit."""
 
 
 class ChannelError(VirtualShellError, RuntimeError):

@@ -7,7 +7,13 @@ from __future__ import annotations
 from typing import Optional
 
 from . import _native
-from .errors import ExecutionError, ExecutionTimeoutError, SessionLostError
+from .errors import (
+    ExecutionError,
+    ExecutionTimeoutError,
+    OutOfMemoryError,
+    SessionLostError,
+    VirtualShellError,
+)
 from .results import CommandResult
 
 FORKED = (
@@ -39,12 +45,16 @@ def session_lost(
     )
 
 
-def translated(error: _native.Error, session: _native.Session) -> Exception:
+def translated(error: _native.Error, session: _native.Session) -> VirtualShellError:
     """The package's exception for an error of a session's call."""
     if error.name == "ZCB_ERR_FORKED":
         return SessionLostError(FORKED)
     if error.final:
         return session_lost(session)
+    if isinstance(error, _native.OutOfMemory):
+        return OutOfMemoryError(str(error))
+    if isinstance(error, _native.Timeout):
+        return ExecutionTimeoutError(str(error))
     return ExecutionError(str(error))
 
 

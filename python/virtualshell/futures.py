@@ -8,13 +8,20 @@ reader thread per session takes all other results. It serves `done()`, callbacks
 from __future__ import annotations
 
 import concurrent.futures
-import sys
+import copy
 import threading
 import time
-from typing import Dict, Optional
+from typing import Callable, Dict, Optional
 
 from . import _native
-from .errors import ChannelError, TransferError, TransferTimeoutError, VirtualShellError
+from .errors import (
+    ChannelError,
+    ExecutionError,
+    TransferError,
+    TransferTimeoutError,
+    VirtualShellError,
+    WaitTimeoutError,
+)
 from .failures import (
     SESSION_KEPT,
     SESSION_KILLED,
@@ -24,20 +31,33 @@ from .failures import (
     shorten,
     translated,
 )
+from .pickling import NotPickled
 from .results import CommandResult
 
 _OUTCOME_WAIT_S = 1.0
 
-if sys.version_info >= (3, 11):
-    WaitTimeoutError = TimeoutError
-else:
 
-    class WaitTimeoutError(TimeoutError, concurrent.futures.TimeoutError):
-        """The time of `result(timeout=)` is over. Before Python 3.11 the bases are two classes."""
+_Future = concurrent.futures.Future[CommandResult]
 
 
-class PowerShellFuture(concurrent.futures.Future[CommandResult]):
+class _Once:
+    """A callback that is forgotten once it was called: it may refer to its own future."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[_Future], object]) -> None:
+        self._call: Optional[Callable[[_Future], object]] = call
+
+    def __call__(self, future: _Future) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call(future)
+
+
+class PowerShellFuture(NotPickled, _Future):
     """A `concurrent.futures.Future` with a `CommandResult`. Only the package makes them."""
+
+    _instead = "wait for it here, and give the other process its result()"
 
     def __init__(
         self, completions: Completions, text: str, limit: Optional[float], strip: bool
@@ -57,15 +77,15 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
     def result(self, timeout: Optional[float] = None) -> CommandResult:
         """The `CommandResult`. Waits for it up to `timeout` seconds (None: without limit).
 
-        TimeoutError: the command or transfer is not done yet, or its own timeout ended it.
-        CancelledError after `cancel()`.
+        WaitTimeoutError: the command or transfer is not done yet. CancelledError after `cancel()`.
         """
-        try:
-            self._wait(timeout)
-            self._seen()
-            return super().result(0)
-        finally:
-            del self  # an exception's traceback must not keep the future that holds the exception
+        self._wait(timeout)
+        self._seen()
+        error = super().exception(0)
+        if error is not None:
+            # Not the exception itself: its traceback would refer to all who ask, and who asks to this.
+            raise copy.copy(error)
+        return super().result(0)
 
     def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
         """The exception that `result` would raise, or None; waits and raises as `result` does."""
@@ -90,6 +110,10 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
         except concurrent.futures.CancelledError:
             return True
         return False
+
+    def add_done_callback(self, fn: Callable[[_Future], object]) -> None:
+        """Calls `fn` with the future when it is done or cancelled; at once if it is so already."""
+        super().add_done_callback(_Once(fn))
 
     def settle(self, native: _native.Result) -> None:
         """Ends the future, unless another thread is doing so."""
@@ -134,7 +158,7 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
                     self._completions.session.wait(
                         self.id, None if timeout is None else max(timeout, 0), self._native
                     )
-            except TimeoutError:
+            except _native.Timeout:
                 raise self._not_done(timeout) from None
             except _native.Error as error:
                 raise translated(error, self._completions.session) from error
@@ -142,13 +166,13 @@ class PowerShellFuture(concurrent.futures.Future[CommandResult]):
                 self._collecting.release()
                 if self._native.id:  # true even if a signal handler has raised during the wait
                     self._completions.collected(self, self._native)
-        if not self.done():  # another thread has the result, or waits for it
+                else:
+                    self._completions.not_collected(self)
+        if not self.done():  # another thread has the result, or is waiting for it
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            try:
-                super().exception(left)
-            except concurrent.futures.TimeoutError:
-                if not self.done():
-                    raise self._not_done(timeout) from None
+            concurrent.futures.wait((self,), left)
+            if not self.done():
+                raise self._not_done(timeout)
 
     def _not_done(self, timeout: Optional[float]) -> WaitTimeoutError:
         return WaitTimeoutError(
@@ -207,8 +231,9 @@ class Transfers:
 
     def posted(self, future: TransferFuture, id: int) -> None:
         """Remembers a transfer until it has succeeded, or until the user has seen its failure."""
-        if self.native is not None:
-            self.unseen[id] = future
+        self.unseen[id] = future
+        if self.native is None:  # closed, maybe meanwhile: nobody will ask any more
+            self.unseen.clear()
 
     def seen(self, id: int) -> None:
         """The failure of a transfer has been raised. Reports it to the native layer, once."""
@@ -263,7 +288,7 @@ class TransferFuture(PowerShellFuture):
         """
         try:
             self._wait(_OUTCOME_WAIT_S)
-        except Exception:
+        except VirtualShellError:
             return None
         return self.outcome
 
@@ -302,6 +327,23 @@ class Completions:
         self._reader: Optional[threading.Thread] = None
         self._ended = False
 
+    def start_reading(self) -> None:
+        """To be called before something is given to the session that a future stands for."""
+        if self._reader is not None:
+            return
+        with self._lock:
+            if self._reader is None:
+                reader = threading.Thread(
+                    target=self._read, name="virtualshell results", daemon=True
+                )
+                try:
+                    reader.start()
+                except RuntimeError as error:
+                    raise ExecutionError(
+                        f"no thread could be started for the results of futures: {error}"
+                    ) from error
+                self._reader = reader
+
     def add(self, future: PowerShellFuture, id: int) -> None:
         """Ties a future to its command or transfer."""
         future.id = id
@@ -310,11 +352,6 @@ class Completions:
             lost = native is None and self._ended
             if native is None and not lost:
                 self._pending[id] = future
-            if self._reader is None:
-                self._reader = threading.Thread(
-                    target=self._read, name="virtualshell results", daemon=True
-                )
-                self._reader.start()
         if native is not None:
             future.settle(native)
         elif lost:
@@ -326,34 +363,52 @@ class Completions:
             self._pending.pop(future.id, None)
         future.settle(native)
 
+    def not_collected(self, future: PowerShellFuture) -> None:
+        """A thread in `result()` has given up. Where the reader has ended, nobody else will come."""
+        with self._lock:
+            ended = self._ended
+        if ended:
+            future.fail(session_lost(self.session))
+
     def join(self, timeout: float) -> None:
         """Waits for the reader thread to end. It ends after its session."""
         reader = self._reader
-        if reader is not None and reader is not threading.current_thread():
+        if reader is None:
+            self._end_reading()
+        elif reader is not threading.current_thread():
             reader.join(timeout)
 
     def _read(self) -> None:
-        native = _native.Result()
         try:
-            while True:
-                try:
-                    if not native.id and self.session.next(native) is None:
-                        return
-                    following = _native.Result()
-                    self._deliver(native)
-                    native = following
-                except MemoryError:
-                    continue  # a result that was taken must still be delivered
-                except _native.Error:
-                    return
+            self._read_all()
         finally:
-            with self._lock:
-                self._ended = True
-                left = [
-                    future for future in self._pending.values() if not future.is_being_collected()
-                ]
-            for future in left:
-                future.fail(session_lost(self.session))
+            self._end_reading()
+
+    def _read_all(self) -> None:
+        native = _native.Result()
+        while True:
+            try:
+                if not native.id and self.session.next(native) is None:
+                    return
+                following = _native.Result()
+                self._deliver(native)
+                native = following
+            except (MemoryError, SystemExit):  # the latter from a callback, which must not end this
+                continue  # what has been taken is still to be delivered
+            except _native.Error:
+                return
+
+    def _end_reading(self) -> None:
+        over = not self.session.alive()[0]
+        with self._lock:
+            if not over:  # the system had nothing to wait by: the next future has another try
+                self._reader = None
+                return
+            self._ended = True
+            left = [future for future in self._pending.values() if not future.is_being_collected()]
+            self._pending.clear()
+        for future in left:
+            future.fail(session_lost(self.session))
 
     def _deliver(self, native: _native.Result) -> None:
         with self._lock:

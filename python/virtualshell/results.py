@@ -114,11 +114,20 @@ class CommandResult:
             f" execution_time={self.execution_time:.6f}>"
         )
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the result of the same command: the original, or what a pickle made of it."""
+        if not isinstance(other, CommandResult):
+            return NotImplemented
+        return self is other or (self._strip, self._values()) == (other._strip, other._values())
+
+    def __hash__(self) -> int:
+        return hash((self._native.id, self._native.execution_ns))
+
     def __reduce__(self) -> Tuple[Any, ...]:
-        return CommandResult, (
-            _Values(*(getattr(self._native, name) for name in _Values._fields)),
-            self._strip,
-        )
+        return CommandResult, (self._values(), self._strip)
+
+    def _values(self) -> _Values:
+        return _Values(*(getattr(self._native, name) for name in _Values._fields))
 
 
 def _short(text: str, limit: int = 60) -> str:

@@ -28,6 +28,7 @@ from .errors import (
     ChannelError,
     ExecutionError,
     ExecutionTimeoutError,
+    OutOfMemoryError,
     SessionLostError,
     StartError,
     StartTimeoutError,
@@ -44,6 +45,7 @@ from .failures import (
     translated,
 )
 from .futures import CommandFuture, Completions
+from .pickling import NotPickled
 from .results import CommandResult
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ _TIMED_OUT = _native.STATUS_TIMED_OUT
 _LOST = _native.STATUS_LOST
 
 
-class Shell:
+class Shell(NotPickled):
     """A live PowerShell session: variables, functions, modules and location stay from command to
     command.
 
@@ -96,6 +98,8 @@ class Shell:
 
     TypeError and ValueError name the argument that is wrong.
     """
+
+    _instead = "start one in the other process and give it the commands"
 
     def __init__(
         self,
@@ -269,6 +273,8 @@ class Shell:
             session = self._restarted(session)
         try:
             native = session.run(command, limit, local_scope)
+        except _native.Timeout:
+            raise _not_taken(command, limit) from None
         except _native.Error as error:
             session = self._replaced(session, error)
             native = _again(session, session.run, command, limit, local_scope)
@@ -303,18 +309,17 @@ class Shell:
         session = self._session or self._live()
         if self._auto_restart and not session.alive()[0]:
             session = self._restarted(session)
+        completions = self._completions_of(session)
+        completions.start_reading()
         try:
             id = session.submit(command, limit, local_scope)
+        except _native.Timeout:
+            raise _not_taken(command, limit) from None
         except _native.Error as error:
             session = self._replaced(session, error)
+            completions = self._completions_of(session)
+            completions.start_reading()
             id = _again(session, session.submit, command, limit, local_scope)
-        except TimeoutError:
-            raise ExecutionTimeoutError(
-                f"{shorten(command)} could not be queued within {plural(limit)}: the queue of"
-                " commands is full. Wait for the results of some of them first, or give it more"
-                " time (timeout=)"
-            ) from None
-        completions = self._completions_of(session)
         future = CommandFuture(completions, command, limit, self._strip)
         if callback is not None:
             future.add_done_callback(_with_outcome(callback))
@@ -347,7 +352,7 @@ class Shell:
     def ping(self, timeout: Optional[float] = None) -> float:
         """Checks that PowerShell answers. It answers even while a command runs.
 
-        Returns the seconds that the answer took. TimeoutError: there was none in time.
+        Returns the seconds that the answer took. ExecutionTimeoutError: there was none in time.
         SessionLostError: there is no session.
         """
         limit = self._timeout if timeout is None else arguments.seconds(timeout, "timeout")
@@ -355,10 +360,12 @@ class Shell:
         begin = time.perf_counter()
         try:
             session.ping(limit)
+        except _native.Timeout:
+            raise ExecutionTimeoutError(
+                f"PowerShell did not answer within {plural(limit)}"
+            ) from None
         except _native.Error as error:
             raise translated(error, session) from error
-        except TimeoutError:
-            raise TimeoutError(f"PowerShell did not answer within {plural(limit)}") from None
         return time.perf_counter() - begin
 
     def __repr__(self) -> str:
@@ -420,8 +427,10 @@ class Shell:
                 start_timeout=self._start_timeout,
                 grace=self._stop_grace,
             )
-        except TimeoutError as error:
+        except _native.Timeout as error:
             raise StartTimeoutError(f"the PowerShell session did not start: {error}") from None
+        except _native.OutOfMemory as error:
+            raise OutOfMemoryError(f"the PowerShell session did not start: {error}") from error
         except _native.Error as error:
             if error.name == "ZCB_ERR_NOT_FOUND":
                 raise engine.not_found(error) from None
@@ -539,6 +548,12 @@ def _again(
         return call(*args)
     except _native.Error as error:
         raise translated(error, session) from error
+
+
+def _not_taken(command: str, limit: Optional[float]) -> ExecutionTimeoutError:
+    return ExecutionTimeoutError(
+        f"{shorten(command)} was not taken within {plural(limit)}: too many commands wait before it"
+    )
 
 
 def _failed(command: str, result: CommandResult, what: str = "") -> ExecutionError:

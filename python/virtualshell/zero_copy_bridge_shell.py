@@ -28,13 +28,16 @@ from typing import (
 from . import _native, arguments
 from .errors import (
     ChannelError,
+    OutOfMemoryError,
     SessionLostError,
     TransferError,
     TransferTimeoutError,
     TransferTooLargeError,
+    VirtualShellError,
 )
 from .failures import FORKED, plural, session_lost, shorten
 from .futures import Completions, TransferFuture, Transfers
+from .pickling import NotPickled
 from .shell import Shell
 
 Self = TypeVar("Self", bound="ZeroCopyBridge")
@@ -46,7 +49,7 @@ _MOST_IDLE = 4  # open channels kept for the next one-call transfers
 _numbers = itertools.count(1)
 
 
-class ZeroCopyBridge:
+class ZeroCopyBridge(NotPickled):
     """A channel between Python and a Shell's session, for data of any size in both directions.
 
     >>> with Shell() as shell, ZeroCopyBridge(shell) as bridge:
@@ -81,6 +84,8 @@ class ZeroCopyBridge:
     stands for the Shell's `timeout_seconds`, and `math.inf` for no limit. A bridge ends with
     `close()`, at the end of `with`, when it is dropped, and with its session.
     """
+
+    _instead = "open one where its Shell is, and give the other process the data"
 
     def __init__(
         self,
@@ -183,8 +188,8 @@ class ZeroCopyBridge:
         PowerShell has given it back.
 
         TransferTooLargeError ("Data exceeds frame size"): more than `frame_mb`.
-        TransferTimeoutError: there was no room in time. MemoryError: the system has no memory for
-        it. SessionLostError, ChannelError.
+        TransferTimeoutError: there was no room in time. OutOfMemoryError: the system has no memory
+        for it. SessionLostError, ChannelError.
         """
         size, limit = arguments.integer(nbytes, "nbytes", 1, sys.maxsize), self._limit(timeout)
         if size > self._frame_bytes:
@@ -194,7 +199,7 @@ class ZeroCopyBridge:
             )
         try:
             return memoryview(cast(bytes, self._live(self._main).allocate(size, limit)))
-        except TimeoutError:
+        except _native.Timeout:
             raise TransferTimeoutError(
                 f"Timeout: there was no room for {size:,} bytes in the frame within"
                 f" {plural(limit)}. Drop views and receive messages that lie there, or give the"
@@ -383,13 +388,12 @@ class ZeroCopyBridge:
                 window_bytes=self._chunk_bytes,
                 label=label,
             )
+        except _native.OutOfMemory as error:
+            raise ChannelError(f"{error}; a smaller frame_mb or chunk_mb takes less") from error
         except _native.Error as error:
             if not session.alive()[0]:
                 raise session_lost(session) from error
             raise ChannelError(f"{error}; close bridges that are not needed") from error
-        except MemoryError as error:
-            why = str(error) or "no memory for the bridge"
-            raise ChannelError(f"{why}; a smaller frame_mb or chunk_mb takes less") from error
         transfers = Transfers(native)
         self._open.add(transfers)
         if self._why_closed is not None:  # by another thread, which may have missed `transfers`
@@ -457,11 +461,17 @@ class ZeroCopyBridge:
         timeout_text: str,
     ) -> TransferFuture:
         completions = self._home()
+        completions.start_reading()
         future = TransferFuture(
             completions, transfers, text, limit, self._shell._strip, timeout_text
         )
         try:
             id = post()
+        except _native.Timeout:
+            raise TransferTimeoutError(
+                f"Timeout: the transfer of {shorten(text)} was not taken within {plural(limit)}: too"
+                " many commands wait before it"
+            ) from None
         except _native.Error as error:
             raise self._error(error) from error
         transfers.posted(future, id)
@@ -471,7 +481,7 @@ class ZeroCopyBridge:
     def _deliver(self, transfers: Transfers, data: Any, limit: Optional[float]) -> None:
         try:
             self._live(transfers).send(data, limit)
-        except TimeoutError:
+        except _native.Timeout:
             raise TransferTimeoutError(
                 f"Timeout: PowerShell did not take the data within {plural(limit)}, so the message"
                 " was withdrawn. Post a receive_to_powershell for it, give it more time (timeout=),"
@@ -497,7 +507,7 @@ class ZeroCopyBridge:
             native = self._live(transfers)
             try:
                 return native.receive_lease(left) if lease else native.receive(left)
-            except TimeoutError:
+            except _native.Timeout:
                 raise TransferTimeoutError(
                     "Timeout waiting for PowerShell chunk: nothing was complete within"
                     f" {plural(limit)}. Let PowerShell send with send_from_powershell,"
@@ -536,13 +546,13 @@ class ZeroCopyBridge:
             future = self._post_send(transfers, expression, depth, deadline.left())
             data = _data(transfers, self._take(transfers, deadline.left(), limit, lease))
             # The data is here. Wait only until PowerShell is done with the value.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(VirtualShellError):
                 clean = future.result(deadline.left()).success
             return data
         finally:
             self._leave_channel(transfers, clean)
 
-    def _refused(self, transfers: Transfers, error: _native.Error) -> Exception:
+    def _refused(self, transfers: Transfers, error: _native.Error) -> VirtualShellError:
         """The exception for data whose posted receive had already failed."""
         if self._why_closed is not None:
             return self._closed_error()
@@ -551,7 +561,7 @@ class ZeroCopyBridge:
             return TransferError(f"nothing was sent: {error}")
         return future.failure(str(error), f"{shorten(future.text)} could not take the data: ")
 
-    def _error(self, error: _native.Error) -> Exception:
+    def _error(self, error: _native.Error) -> VirtualShellError:
         if error.name == "ZCB_ERR_FORKED" or os.getpid() != self._pid:
             return SessionLostError(FORKED)
         completions = self._completions
@@ -565,6 +575,8 @@ class ZeroCopyBridge:
                 f"the bridge {self._name!r} can't be used any more: {error}. Open a new"
                 " ZeroCopyBridge"
             )
+        if isinstance(error, _native.OutOfMemory):
+            return OutOfMemoryError(str(error))
         return TransferError(str(error))
 
     def _closed_error(self) -> ChannelError:

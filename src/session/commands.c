@@ -163,7 +163,10 @@ zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_by
                            .flags = flags & ~(uint32_t)ZCB_COMMAND_NOTIFY,
                            .parts = &part,
                            .part_count = 1};
-    zcb_error error = zcb_session_submit(session, &command, timeout_ms, wait);
+    zcb_wait for_room = wait ? *wait : (zcb_wait){.deadline_ns = ZCB_NEVER};
+    if (zcb_deadline_ns(timeout_ms) < for_room.deadline_ns)
+        for_room.deadline_ns = zcb_deadline_ns(timeout_ms);
+    zcb_error error = zcb_session_submit(session, &command, timeout_ms, &for_room);
     if (error)
         return error;
     error = zcb_session_wait(session, command.id, result, wait);

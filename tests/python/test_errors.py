@@ -49,7 +49,8 @@ def test_every_exception_is_a_virtualshell_error_and_one_built_in_kind(name: str
         return
     assert issubclass(kind, VirtualShellError)
     assert issubclass(kind, TimeoutError) == ("Timeout" in name)
-    assert issubclass(kind, RuntimeError) or "Timeout" in name
+    assert issubclass(kind, MemoryError) == ("Memory" in name)
+    assert issubclass(kind, RuntimeError) or "Timeout" in name or "Memory" in name
 
 
 def test_exceptions_and_results_can_be_pickled(shell: Shell) -> None:

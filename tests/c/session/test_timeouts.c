@@ -1,6 +1,8 @@
 /* Sessions: commands that are stopped, and timeouts. */
 #include "users.h"
 
+#define LONG_TEXT (80 * MIB) /* more than the frame */
+
 static void a_timeout_stops_the_command_and_keeps_the_session(void **state)
 {
     zcb_session *session = *state;
@@ -44,6 +46,24 @@ static void a_run_that_gives_up_stops_its_command(void **state)
                      ZCB_ERR_TIMEOUT);
     assert_serves(session);
     assert_null(session->first); /* nothing is kept of it */
+}
+
+static void a_run_that_finds_no_room_keeps_its_timeout(void **state)
+{
+    zcb_session *session = *state;
+    uint64_t running = submit(session, "wait", 0, ZCB_FOREVER);
+    char *text = calloc(1, LONG_TEXT); /* the engine does not take it in while a command runs */
+    zcb_wait wait = patience();
+    zcb_result *result;
+    int64_t begin = zcb_now_ns();
+    assert_non_null(text);
+    assert_int_equal(zcb_session_run(session, text, LONG_TEXT, 0, 20, &result, &wait),
+                     ZCB_ERR_TIMEOUT);
+    assert_true(zcb_now_ns() - begin < INT64_C(5000000000));
+    assert_ok(zcb_session_stop(session, running));
+    assert_int_equal(status_of(session, running), ZCB_STATUS_STOPPED);
+    assert_serves(session);
+    free(text);
 }
 
 static void an_engine_that_does_not_stop_is_killed_with_what_it_started(void **state)
@@ -132,6 +152,7 @@ int main(void)
         TEST(a_timeout_is_kept_by_whoever_waits),
         TEST(a_stopped_command_in_the_queue_never_runs),
         TEST(a_run_that_gives_up_stops_its_command),
+        TEST(a_run_that_finds_no_room_keeps_its_timeout),
         cmocka_unit_test(an_engine_that_does_not_stop_is_killed_with_what_it_started),
         TEST(an_endless_output_hides_no_end_of_the_wait),
         TEST(an_endless_output_is_stopped_by_its_timeout),

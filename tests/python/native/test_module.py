@@ -75,7 +75,7 @@ def test_second_copy_of_the_module_goes_when_dropped() -> None:
     spec.loader.exec_module(module)
     assert module.Session is not Session
     types = [weakref.ref(value) for value in vars(module).values() if isinstance(value, type)]
-    assert len(types) == 7
+    assert len(types) == 9
     del module, spec
     gc.collect()
-    assert [type() for type in types] == [None] * 7
+    assert [type() for type in types] == [None] * 9

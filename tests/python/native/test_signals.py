@@ -172,4 +172,4 @@ def test_signals_are_for_the_main_thread(bridge: Bridge, alarm: Callable[..., No
         ended.wait(SOON)
     assert ended.wait(SOON)
     thread.join()
-    assert [type(error) for error in caught] == [TimeoutError]
+    assert [type(error) for error in caught] == [_native.Timeout]
