@@ -59,24 +59,24 @@ static zcb_error say_hello(zcb_agent *agent, const char *version)
 
 static zcb_error connect_program(zcb_agent *agent, const char *version, const char **step)
 {
-    int64_t pid = 0;
-    *step = "the inherited connection";
-    zcb_error error = zcbi_plat_link_inherited(&agent->link);
-    if (!error)
-        error = zcbi_plat_link_peer_pid(agent->link, &pid);
-    *step = "the program's process";
-    if (!error)
-        error = zcbi_plat_process_open(pid, &agent->program);
-    *step = "the program's welcome";
-    if (!error)
-        error = take_welcome(agent);
     *step = "a cancel handle";
-    if (!error)
-        error = zcb_cancel_create(&agent->wake);
+    zcb_error error = zcb_cancel_create(&agent->wake);
+    if (error)
+        return error;
+    *step = "the inherited connection";
+    error = zcbi_plat_link_inherited(&agent->link);
+    if (error)
+        return error;
+    *step = "the program's process";
+    error = zcbi_plat_link_peer_open(agent->link, &agent->program);
+    if (error)
+        return error;
+    *step = "the program's welcome";
+    error = take_welcome(agent);
+    if (error)
+        return error;
     *step = "the hello";
-    if (!error)
-        error = say_hello(agent, version);
-    return error;
+    return say_hello(agent, version);
 }
 
 static void flush_before_sleep(void *agent)

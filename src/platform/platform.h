@@ -162,7 +162,9 @@ zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_
 
 /* ---- processes ---- */
 
-/* A handle that is signalled once the process has ended. ZCB_ERR_PEER_GONE when there is no such one. */
+/* A handle that is signalled once the process has ended. ZCB_ERR_PEER_GONE when there is no such one; ZCB_ERR_SYSTEM where
+ * the system has no handles of processes (Linux before 5.3): there the other end of a link is told of alone, by
+ * zcbi_plat_link_peer_open and zcbi_plat_child_open. */
 zcb_error zcbi_plat_process_open(int64_t pid, plat_handle *process);
 
 typedef struct plat_child {
@@ -179,8 +181,9 @@ typedef struct plat_spawn {
     const char *const
         *environment; /* "NAME=VALUE" sets, "NAME" removes, on top of this process's; or NULL */
     const char *working_directory; /* or NULL */
-    plat_handle link;              /* inherited under ZCB_LINK_VARIABLE */
-    plat_handle out, err;          /* become its standard output and error */
+    plat_handle link;      /* inherited under ZCB_LINK_VARIABLE; nobody else is to keep it */
+    plat_handle other_end; /* of that link, which stays here */
+    plat_handle out, err;  /* become its standard output and error */
 } plat_spawn;
 
 /* The environment variable that names the inherited link. */
@@ -233,6 +236,8 @@ zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity
                                  int64_t *sender_pid);
 /* The process that made the link pair whose inherited end this is: the kernel's word. */
 zcb_error zcbi_plat_link_peer_pid(plat_handle link, int64_t *pid);
+/* As zcbi_plat_process_open, for that process. */
+zcb_error zcbi_plat_link_peer_open(plat_handle link, plat_handle *process);
 
 /* ---- anonymous files: an engine's standard output and error ---- */
 

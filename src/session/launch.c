@@ -109,6 +109,7 @@ zcb_error zcbi_start_launch(struct starting *start)
                         .environment = environment,
                         .working_directory = start->options->working_directory,
                         .link = start->engine_link,
+                        .other_end = start->session->link,
                         .out = start->out,
                         .err = start->err};
     zcb_error error = zcbi_plat_process_spawn(&spawn, &start->session->child, start->why);

@@ -2,9 +2,7 @@
  * behind, and the next session works. */
 #include "sessions.h"
 
-#include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 
 #include "sweep.h"
 #include "traffic.h"
@@ -19,7 +17,7 @@ enum phase { PHASE_START, PHASE_TRAFFIC, PHASE_WITH_CHILD, PHASE_CLOSE, PHASES }
 
 struct killer {
     pthread_t thread;
-    int process; /* the engine; -1: the next child of `parent` */
+    pid_t engine; /* 0: the next child of `parent` */
     pid_t parent;
     int64_t after_ns;
     int64_t ended_ns; /* when the kernel said so */
@@ -49,25 +47,20 @@ static pid_t child_of(pid_t thread)
 static void *kill_engine(void *arg)
 {
     struct killer *killer = arg;
-    if (killer->process < 0)
-        killer->process = (int)syscall(SYS_pidfd_open, child_of(killer->parent), 0);
+    pid_t engine = killer->engine ? killer->engine : child_of(killer->parent);
+    siginfo_t end;
     pass_ns(killer->after_ns);
-    syscall(SYS_pidfd_send_signal, killer->process, SIGKILL, NULL, 0);
-    struct pollfd polled = {.fd = killer->process, .events = POLLIN};
-    while (poll(&polled, 1, -1) != 1)
-        continue;
+    kill(engine, SIGKILL);
+    (void)waitid(P_PID, (id_t)engine, &end, WEXITED | WNOWAIT); /* ECHILD: the session was first */
     killer->ended_ns = zcbi_plat_now_ns();
-    close(killer->process);
     return NULL;
 }
 
 static void start_killer(struct killer *killer, const zcb_session *session, int64_t after_ns)
 {
-    *killer = (struct killer){.process = -1, .parent = gettid(), .after_ns = after_ns};
-    if (session) {
-        killer->process = (int)syscall(SYS_pidfd_open, (pid_t)zcb_session_pid(session), 0);
-        assert_true(killer->process >= 0);
-    }
+    *killer = (struct killer){.parent = gettid(), .after_ns = after_ns};
+    if (session)
+        killer->engine = (pid_t)zcb_session_pid(session);
     killer->thread = start_thread(kill_engine, killer);
 }
 

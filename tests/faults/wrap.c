@@ -27,6 +27,9 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
@@ -155,11 +158,6 @@ WRAP(ssize_t, preadv64v2, int fd, const struct iovec *pieces, int count, off_t o
     return FAILS_WITH(EAGAIN, EOPNOTSUPP) ? -1 : preadv2(fd, pieces, count, offset, flags);
 }
 
-WRAP(int, poll, struct pollfd *polled, nfds_t count, int timeout_ms)
-{
-    return FAILS_WITH(EINTR, ENOMEM) ? -1 : poll(polled, count, timeout_ms);
-}
-
 WRAP(int, ppoll, struct pollfd *polled, nfds_t count, const struct timespec *limit,
      const sigset_t *mask)
 {
@@ -265,10 +263,10 @@ WRAP(pid_t, waitpid, pid_t pid, int *status, int options)
     return FAILS_WITH(EINTR) ? -1 : waitpid(pid, status, options);
 }
 
-/* ECHILD: somebody else of this program has reaped it. */
+/* ECHILD: somebody else of this program has reaped it. EINVAL: the kernel waits for no pidfd. */
 WRAP(int, waitid, idtype_t type, id_t id, siginfo_t *end, int options)
 {
-    if (!FAILS_WITH(EINTR, ECHILD))
+    if (type == P_PID ? !FAILS_WITH(EINTR, ECHILD) : !FAILS_WITH(EINTR, ECHILD, EINVAL))
         return waitid(type, id, end, options);
     int number = errno;
     if (number == ECHILD && (waitid(type, id, end, options) != 0 || end->si_pid == 0))
@@ -277,7 +275,13 @@ WRAP(int, waitid, idtype_t type, id_t id, siginfo_t *end, int options)
     return -1;
 }
 
-/* rt_sigaction, getdents64 and pidfd_send_signal do not fail with the arguments that they get. */
+/* An error by its return value. */
+WRAP(int, pthread_atfork, void (*before)(void), void (*after)(void), void (*in_child)(void))
+{
+    return FAILS_WITH(ENOMEM) ? errno : pthread_atfork(before, after, in_child);
+}
+
+/* rt_sigaction and getdents64 do not fail with the arguments that they get. ENOSYS: an old kernel. */
 WRAP(long, syscall, long number, ...)
 {
     long a[6];
@@ -288,7 +292,9 @@ WRAP(long, syscall, long number, ...)
     va_end(arguments);
     bool fails = false;
     if (number == SYS_pidfd_open)
-        fails = FAILS_WITH(EMFILE, ENFILE, ENOMEM);
+        fails = FAILS_WITH(EMFILE, ENFILE, ENOMEM, ENOSYS);
+    else if (number == SYS_pidfd_send_signal)
+        fails = FAILS_WITH(ENOSYS);
     else if (number == SYS_close_range)
         fails = FAILS_WITH(ENOSYS, ENOMEM);
     return fails ? -1 : syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

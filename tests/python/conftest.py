@@ -38,6 +38,7 @@ if sys.platform == "win32":
         "test_fork.py",  # there is no fork
         "test_injection.py",  # names of POSIX for folders and files
         "test_interrupt.py",  # signals sent to this process; Ctrl-C needs a console
+        "test_old_kernel.py",  # a kernel of Linux
         "test_security.py",  # users, modes and descriptors of POSIX, seen in /proc
         "test_shortage.py",  # limits of POSIX (setrlimit, control groups)
     ]

@@ -28,9 +28,10 @@ void zcbi_plat_event_clear(plat_handle event)
     /* Not by read: the other process shares the descriptor's flags, and may have made it block. */
     uint64_t counter;
     struct iovec piece = {.iov_base = &counter, .iov_len = sizeof(counter)};
+    unsigned ready;
     ssize_t taken = preadv2((int)event, &piece, 1, -1, RWF_NOWAIT);
-    if (taken < 0 && errno != EAGAIN) /* before Linux 5.8 */
-        taken = read((int)event, &counter, sizeof(counter));
+    if (taken < 0 && errno != EAGAIN && zcbi_plat_wait(&event, 1, 0, &ready) == ZCB_OK)
+        taken = read((int)event, &counter, sizeof(counter)); /* before Linux 5.8 */
     (void)taken;
 }
 

@@ -12,10 +12,11 @@ struct timer {
     int fd;
 };
 
+/* A hang-up is reported without being asked for. */
 static bool watch(int epoll, plat_handle handle)
 {
-    struct epoll_event event = {.events = EPOLLIN};
-    return epoll_ctl(epoll, EPOLL_CTL_ADD, (int)handle, &event) == 0;
+    struct epoll_event event = {.events = posix_tells_by_hang_up(handle) ? 0 : EPOLLIN};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, posix_fd(handle), &event) == 0;
 }
 
 zcb_error zcbi_plat_loop_event_create(plat_handle event, plat_handle process,

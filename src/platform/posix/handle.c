@@ -12,7 +12,7 @@ void zcbi_plat_close(plat_handle handle)
 {
     /* Not repeated after EINTR: Linux has closed it by then. */
     if (handle != PLAT_NO_HANDLE)
-        close((int)handle);
+        zcbi_posix_end_close(posix_fd(handle));
 }
 
 zcb_error zcbi_posix_error(int number)

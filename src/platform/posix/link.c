@@ -29,22 +29,22 @@ static int pass_credentials(int fd)
 
 zcb_error zcbi_plat_link_pair(plat_handle *a, plat_handle *b)
 {
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return zcbi_posix_error(errno);
+    int ends[2] = {-1, -1};
+    int number = zcbi_posix_ends_make(ends);
     /* Both now, before anything is sent: a record sent earlier arrives without its sender. */
-    if (pass_credentials(ends[0]) != 0 || pass_credentials(ends[1]) != 0) {
-        zcb_error error = zcbi_posix_error(errno);
-        close(ends[0]);
-        close(ends[1]);
-        return error;
+    if (number == 0 && (pass_credentials(ends[0]) != 0 || pass_credentials(ends[1]) != 0))
+        number = errno;
+    if (number != 0) {
+        zcbi_plat_close(ends[0]);
+        zcbi_plat_close(ends[1]);
+        return zcbi_posix_error(number);
     }
     *a = ends[0];
     *b = ends[1];
     return ZCB_OK;
 }
 
-static bool is_link(int fd)
+bool zcbi_posix_is_link(int fd)
 {
     int type = 0;
     int domain = 0;
@@ -71,10 +71,13 @@ zcb_error zcbi_plat_link_inherited(plat_handle *link)
         return ZCB_ERR_NOT_FOUND;
     int fd = parse_descriptor(text);
     unsetenv(ZCB_LINK_VARIABLE);
-    if (fd < 0 || !is_link(fd))
+    if (fd < 0 || !zcbi_posix_is_link(fd))
         return ZCB_ERR_NOT_FOUND;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
         return zcbi_posix_error(errno);
+    int number = zcbi_posix_end_inherit(fd);
+    if (number != 0)
+        return zcbi_posix_error(number);
     *link = fd;
     return ZCB_OK;
 }
@@ -220,4 +223,11 @@ zcb_error zcbi_plat_link_peer_pid(plat_handle link, int64_t *pid)
         return ZCB_ERR_SYSTEM;
     *pid = maker.pid;
     return ZCB_OK;
+}
+
+zcb_error zcbi_plat_link_peer_open(plat_handle link, plat_handle *process)
+{
+    int64_t pid;
+    zcb_error error = zcbi_plat_link_peer_pid(link, &pid);
+    return error ? error : zcbi_posix_process_error(zcbi_posix_process(pid, link, process));
 }

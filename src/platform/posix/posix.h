@@ -1,6 +1,6 @@
 /*
- * What the files of this folder share. They are written for Linux 5.4 or later. macOS is left out: it
- * has no memfd, seals, eventfd, pidfd, ppoll or SOCK_SEQPACKET for AF_UNIX, so that nearly every file
+ * What the files of this folder share. They are written for Linux 4.18 (RHEL 8) or later: what
+ * is younger is done without where the kernel refuses it. macOS is left out: it has no memfd, seals, eventfd, pidfd, ppoll or SOCK_SEQPACKET for AF_UNIX, so that nearly every file
  * here would be another one there; it needs a folder of its own beside this one.
  */
 #ifndef ZCB_POSIX_H
@@ -14,7 +14,41 @@ zcb_error zcbi_posix_error(int number);
 /* A new unnamed file in memory: read and write, close-on-exec, may be sealed. -1 with errno. */
 int zcbi_posix_memfd(const char *label);
 
-/* A pidfd for a live or not yet reaped process. -1 with errno. */
-int zcbi_posix_pidfd(int64_t pid);
+/* ---- handles of processes: pidfds, or where there are none copies of a link whose other end the process holds ---- */
+
+/* Marks such a copy in a plat_handle: it is signalled by the hang-up alone, not by what can be read. */
+#define POSIX_HANG_UP ((plat_handle)1 << 30)
+
+static inline bool posix_tells_by_hang_up(plat_handle handle)
+{
+    return handle != PLAT_NO_HANDLE && (handle & POSIX_HANG_UP) != 0;
+}
+
+static inline int posix_fd(plat_handle handle)
+{
+    return handle == PLAT_NO_HANDLE ? -1 : (int)(handle & ~POSIX_HANG_UP);
+}
+
+/* The kernel, or a container's filter, has no pidfd_open. */
+bool zcbi_posix_lacks_pidfd(void);
+/* A handle of a live or not yet reaped process, which may be found by the link (or a copy of it) whose other end it
+ * holds. 0 or an errno: ESRCH, EINVAL (a thread's id), ENOSYS and EPERM without pidfd_open and such a link. */
+int zcbi_posix_process(int64_t pid, plat_handle link, plat_handle *process);
+/* What such an errno means to the caller of a plat_ function. */
+zcb_error zcbi_posix_process_error(int number);
+bool zcbi_posix_is_link(int fd);
+
+/* ---- ends.c ---- */
+
+/* A link pair, close-on-exec. 0 or an errno; what it has made by then is in `pair`. */
+int zcbi_posix_ends_make(int pair[2]);
+/* Notes an end that this process has inherited. 0 or an errno. */
+int zcbi_posix_end_inherit(int fd);
+/* A copy of a descriptor with a number from `lowest` on, close-on-exec. -1 with errno. */
+int zcbi_posix_end_copy(int fd, int lowest);
+/* Closes any descriptor. */
+void zcbi_posix_end_close(int fd);
+/* This thread starts a program now: should a tool make a fork of the vfork, its child keeps what it has. */
+void zcbi_posix_launching(bool now);
 
 #endif

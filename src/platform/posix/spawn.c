@@ -195,10 +195,12 @@ static pid_t start_child(const struct launch *launch)
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    zcbi_posix_launching(true);
     pid_t pid = vfork();
     if (pid == 0)
         run_child(launch);
     int number = errno;
+    zcbi_posix_launching(false);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = number;
     return pid;
@@ -261,11 +263,11 @@ static bool take_report(int reports, struct report *report)
 }
 
 /* The child's handle; without one the child is ended again. 0 or an errno. */
-static int adopt(pid_t pid, plat_child *child)
+static int adopt(pid_t pid, const plat_spawn *spawn, plat_child *child)
 {
-    int process = zcbi_posix_pidfd(pid);
-    if (process < 0) {
-        int number = errno;
+    plat_handle process;
+    int number = zcbi_posix_process(pid, spawn->other_end, &process);
+    if (number != 0) {
         kill(pid, SIGKILL);
         reap(pid);
         return number;
@@ -293,7 +295,7 @@ static int gather_descriptors(const plat_spawn *spawn, struct launch *launch, in
     const int wanted[DESCRIPTORS] = {null, (int)spawn->out, (int)spawn->err, (int)spawn->link,
                                      ends[1]};
     for (int i = 0; i < DESCRIPTORS && number == 0; i++) {
-        launch->sources[i] = fcntl(wanted[i], F_DUPFD_CLOEXEC, DESCRIPTORS);
+        launch->sources[i] = zcbi_posix_end_copy(wanted[i], DESCRIPTORS);
         if (launch->sources[i] < 0)
             number = errno;
     }
@@ -327,7 +329,7 @@ zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zc
     if (take_report(reports, &report))
         reap(pid);
     else
-        report.error = adopt(pid, child);
+        report.error = adopt(pid, spawn, child);
 
 cleanup:
     close_sources(&launch);

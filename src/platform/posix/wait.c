@@ -54,7 +54,8 @@ zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_
         return ZCB_ERR_INVALID;
     struct pollfd polled[PLAT_WAIT_MAX];
     for (unsigned i = 0; i < count; i++)
-        polled[i] = (struct pollfd){.fd = (int)handles[i], .events = POLLIN};
+        polled[i] = (struct pollfd){.fd = posix_fd(handles[i]),
+                                    .events = posix_tells_by_hang_up(handles[i]) ? 0 : POLLIN};
 
     struct timespec left;
     struct timespec *limit = NULL;

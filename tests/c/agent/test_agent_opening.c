@@ -34,7 +34,7 @@ static void a_process_that_no_program_started_finds_nothing(void **state)
         if (values[i])
             setenv(ZCB_LINK_VARIABLE, values[i], 1);
         assert_int_equal(zcb_agent_open("7.5.0", &no_runtime, &agent, &why), ZCB_ERR_NOT_FOUND);
-        assert_true(why.text[0] != 0);
+        assert_string_equal(why.text, "the inherited connection: not found");
         assert_false(zcbi_plat_has_variable(ZCB_LINK_VARIABLE));
     }
     assert_int_equal(zcb_agent_open(NULL, &no_runtime, &agent, &why), ZCB_ERR_INVALID);
@@ -44,7 +44,9 @@ static void a_process_that_no_program_started_finds_nothing(void **state)
 static void assert_not_opened(plat_handle link, zcb_error expected)
 {
     zcb_agent *agent;
-    assert_int_equal(zcb_agent_open("7.5.0", &no_runtime, &agent, NULL), expected);
+    zcb_detail why;
+    assert_int_equal(zcb_agent_open("7.5.0", &no_runtime, &agent, &why), expected);
+    assert_ptr_equal(strstr(why.text, "the program's welcome: "), why.text);
     zcbi_plat_close(link);
 }
 

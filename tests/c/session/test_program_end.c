@@ -43,16 +43,20 @@ static void assert_engine_ends_with_its_program(const char *text)
     own_path(self);
     assert_ok(zcbi_plat_link_pair(&ours, &theirs));
     assert_ok(zcbi_plat_file_create(&out));
-    plat_spawn spawn = {
-        .path = self, .arguments = arguments, .link = theirs, .out = out, .err = out};
+    plat_spawn spawn = {.path = self,
+                        .arguments = arguments,
+                        .link = theirs,
+                        .other_end = ours,
+                        .out = out,
+                        .err = out};
     if (zcbi_plat_process_spawn(&spawn, &program, &why))
         fail_msg("%s", why.text);
+    zcbi_plat_close(theirs);
     int64_t engine = number_in(out);
     zcbi_plat_process_kill(program.pid, program.process);
     (void)finish_child(&program);
     await_end_of(engine);
     zcbi_plat_close(ours);
-    zcbi_plat_close(theirs);
     zcbi_plat_close(out);
 }
 

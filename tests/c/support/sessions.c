@@ -125,7 +125,9 @@ void await_end_of(int64_t pid)
     plat_handle process;
     unsigned ready;
     zcb_error error = zcbi_plat_process_open(pid, &process);
-    if (error == ZCB_ERR_PEER_GONE)
+    while (error == ZCB_ERR_SYSTEM && process_runs(pid)) /* there are no handles of processes */
+        sched_yield();
+    if (error == ZCB_ERR_PEER_GONE || error == ZCB_ERR_SYSTEM)
         return;
     assert_ok(error);
     assert_ok(zcbi_plat_wait(&process, 1, zcb_deadline_ns(PATIENCE_MS), &ready));
@@ -140,8 +142,12 @@ plat_child start_idle_process(void)
     zcb_detail why;
     assert_ok(zcbi_plat_link_pair(&ours, &theirs));
     assert_ok(zcbi_plat_file_create(&out));
-    plat_spawn spawn = {
-        .path = fake_engine(), .arguments = arguments, .link = theirs, .out = out, .err = out};
+    plat_spawn spawn = {.path = fake_engine(),
+                        .arguments = arguments,
+                        .link = theirs,
+                        .other_end = ours,
+                        .out = out,
+                        .err = out};
     if (zcbi_plat_process_spawn(&spawn, &child, &why))
         fail_msg("%s", why.text);
     zcbi_plat_close(ours);

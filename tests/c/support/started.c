@@ -13,6 +13,7 @@ zcb_error start(const plat_spawn *wanted, struct started *program, zcb_detail *w
         zcbi_plat_file_create(&program->err) != ZCB_OK)
         return ZCB_ERR_SYSTEM;
     spawn.link = theirs;
+    spawn.other_end = program->link;
     spawn.out = program->out;
     spawn.err = program->err;
     zcb_error error = zcbi_plat_process_spawn(&spawn, &program->child, why);

@@ -100,6 +100,18 @@ static inline void resume_process(int64_t pid, plat_handle process)
     kill((pid_t)pid, SIGCONT);
 }
 
+/* Without a handle of it, as where the kernel has none. */
+static inline bool process_runs(int64_t pid)
+{
+    char path[32], text[512] = "";
+    snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+    const char *name_end = bytes > 0 ? strrchr(text, ')') : NULL;
+    close(file);
+    return name_end != NULL && strncmp(name_end, ") Z", 3) != 0;
+}
+
 static inline void leave_link(plat_handle link)
 {
     char number[16];

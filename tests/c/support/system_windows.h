@@ -86,6 +86,15 @@ static inline plat_handle copy_of(plat_handle handle)
     return (plat_handle)copy;
 }
 
+static inline bool process_runs(int64_t pid)
+{
+    plat_handle process;
+    zcb_error error = zcbi_plat_process_open(pid, &process);
+    if (error == ZCB_OK)
+        zcbi_plat_close(process);
+    return error != ZCB_ERR_PEER_GONE;
+}
+
 /* Lets a process not run until it is resumed. */
 NTSYSAPI LONG NTAPI NtSuspendProcess(HANDLE process);
 NTSYSAPI LONG NTAPI NtResumeProcess(HANDLE process);
