@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace ZeroCopyBridge.Native;
 
-// The structures of zcb.h, field by field. zcb.h documents them.
+// The structures of zcb.h, field by field. zcb.h documents them. tests/powershell/mirror.tests.ps1 compares them.
 
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct ZcbDetail
@@ -18,7 +18,7 @@ internal unsafe struct ZcbWait
     public long DeadlineNs;
     public nint Cancel;
     public nint Interrupted;
-    public nint Argument;
+    public nint Arg;
     public nint Watch;
     public nint InterruptEvent;
 }
@@ -26,7 +26,7 @@ internal unsafe struct ZcbWait
 [StructLayout(LayoutKind.Sequential)]
 internal struct ZcbRuntime
 {
-    public nint Argument;
+    public nint Arg;
     public nint Allocate;
     public nint Release;
     public nint Reclaim;
@@ -130,4 +130,5 @@ internal enum ZcbStatus : uint
     Stopped = 2,
     TimedOut = 3,
     Exited = 4,
+    Lost = 5,
 }
