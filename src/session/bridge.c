@@ -259,7 +259,7 @@ static zcb_error add_bridge_with_room(zcb_session *session, zcb_bridge *bridge)
     return error ? error : add_bridge(session, bridge);
 }
 
-static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options *options)
+static void explain_open(zcb_detail *why, zcb_error error, const zcb_channel_options *options)
 {
     if (error == ZCB_ERR_INVALID)
         zcbi_error_detail(
@@ -314,7 +314,7 @@ zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *optio
         error = add_bridge_with_room(session, made);
     }
     if (error) {
-        explain(why, error, options);
+        explain_open(why, error, options);
         if (made)
             bridge_release(made);
         return error;

@@ -54,8 +54,8 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
 }
 
 /* Under the lock. */
-static zcb_error enter_pending(zcb_session *session, zcb_command *command,
-                               struct paired_channel *paired, int64_t timeout_ms)
+static zcb_error add_pending(zcb_session *session, zcb_command *command,
+                             struct paired_channel *paired, int64_t timeout_ms)
 {
     struct pending *pending = zcbi_pending_add(session, command->id, command->op, command->flags,
                                                paired, zcb_deadline_ns(timeout_ms));
@@ -70,14 +70,14 @@ static zcb_error enter_pending(zcb_session *session, zcb_command *command,
 }
 
 /* Enters the command into the table before it is sent, so that its completion finds it. */
-static zcb_error enter_command(zcb_session *session, zcb_command *command,
-                               struct paired_channel *paired, int64_t timeout_ms)
+static zcb_error register_command(zcb_session *session, zcb_command *command,
+                                  struct paired_channel *paired, int64_t timeout_ms)
 {
     zcbi_plat_mutex_lock(&session->lock);
     command->id = session->last_id + 1;
     zcb_error error = zcbi_session_state(session);
     if (!error)
-        error = enter_pending(session, command, paired, timeout_ms);
+        error = add_pending(session, command, paired, timeout_ms);
     if (!error) {
         session->last_id++;
         zcbi_session_hand_over(session);
@@ -107,16 +107,16 @@ zcb_error zcbi_session_submit(zcb_session *session, zcb_command *command,
 {
     zcb_error error = zcbi_session_owned(session);
     if (!error)
-        error = zcbi_turn_take(&session->submit_turn, wait);
+        error = zcbi_ticket_lock_acquire(&session->submit_lock, wait);
     if (error)
         return error;
-    error = enter_command(session, command, paired, timeout_ms);
+    error = register_command(session, command, paired, timeout_ms);
     if (!error) {
         error = send_command(session, command, wait);
         if (error)
             withdraw_command(session, command, paired);
     }
-    zcbi_turn_give(&session->submit_turn);
+    zcbi_ticket_lock_release(&session->submit_lock);
     return error;
 }
 
@@ -136,7 +136,7 @@ zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t
 }
 
 /* Nobody will take its result. */
-static void abandon(zcb_session *session, uint64_t id)
+static void abandon_command(zcb_session *session, uint64_t id)
 {
     zcbi_plat_mutex_lock(&session->lock);
     struct pending *pending = zcbi_pending_find(session, id);
@@ -168,6 +168,6 @@ zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_by
         return error;
     error = zcb_session_wait(session, command.id, result, wait);
     if (error)
-        abandon(session, command.id);
+        abandon_command(session, command.id);
     return error;
 }

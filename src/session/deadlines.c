@@ -8,7 +8,7 @@ void zcbi_deadline_set(zcb_session *session, struct pending *pending, int64_t de
         return;
     session->next_deadline = deadline_ns;
     if (session->reading)
-        zcbi_waiter_tell(&session->reader);
+        zcbi_waiter_wake(&session->reader);
 }
 
 bool zcbi_deadlines_are_due(const zcb_session *session)

@@ -13,7 +13,7 @@
 /* ---- paths ---- */
 
 /* Two names joined; "" when they do not fit. */
-static bool join(char *path, const char *folder, const char *name)
+static bool join_path(char *path, const char *folder, const char *name)
 {
     int bytes = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
     if (bytes >= 0 && bytes < PATH_BYTES)
@@ -51,7 +51,7 @@ static bool is_digit(char c)
 }
 
 /* What follows "-" names a preview, which comes before the version itself. */
-static int rank(char c)
+static int rank_of_character(char c)
 {
     return c == '-' ? -1 : (unsigned char)c;
 }
@@ -70,7 +70,7 @@ static int compare_versions(const char *a, const char *b)
             a = a_end;
             b = b_end;
         } else if (*a != *b || *a == '\0') {
-            return rank(*a) - rank(*b);
+            return rank_of_character(*a) - rank_of_character(*b);
         } else {
             a++;
             b++;
@@ -92,7 +92,7 @@ typedef struct newest {
     char path[PATH_BYTES];
 } newest;
 
-static void consider(void *arg, const char *name)
+static void consider_entry(void *arg, const char *name)
 {
     newest *best = arg;
     char path[PATH_BYTES];
@@ -111,7 +111,7 @@ static void consider(void *arg, const char *name)
 static zcb_error find_newest(const char *folder, engine_of_entry *engine_of, char *path)
 {
     newest best = {.folder = folder, .engine_of = engine_of};
-    zcb_error error = zcbi_plat_folder_each(folder, consider, &best);
+    zcb_error error = zcbi_plat_folder_each(folder, consider_entry, &best);
     if (error == ZCB_OK)
         error = best.error;
     if (error == ZCB_OK && best.path[0] == '\0')
@@ -130,8 +130,8 @@ static zcb_error if_executable(bool joined, const char *path)
 static zcb_error engine_of_framework(const char *folder, const char *name, char *path)
 {
     char framework[PATH_BYTES];
-    bool joined = strncmp(name, "net", 3) == 0 && join(framework, folder, name) &&
-                  join(path, framework, zcbi_plat_engine_in_package());
+    bool joined = strncmp(name, "net", 3) == 0 && join_path(framework, folder, name) &&
+                  join_path(path, framework, zcbi_plat_engine_in_package());
     return if_executable(joined, path);
 }
 
@@ -141,7 +141,7 @@ static zcb_error engine_of_package(const char *folder, const char *name, char *p
     char package[PATH_BYTES];
     char tools[PATH_BYTES];
     bool joined = is_digit(name[0]) && compare_versions(name, OLDEST_VERSION) >= 0 &&
-                  join(package, folder, name) && join(tools, package, "tools");
+                  join_path(package, folder, name) && join_path(tools, package, "tools");
     return joined ? find_newest(tools, engine_of_framework, path) : ZCB_ERR_NOT_FOUND;
 }
 
@@ -150,7 +150,7 @@ static zcb_error engine_of_tool(const char *folder, const char *name, char *path
 {
     char version[PATH_BYTES];
     char package[PATH_BYTES];
-    bool joined = join(version, folder, name) && join(package, version, "powershell");
+    bool joined = join_path(version, folder, name) && join_path(package, version, "powershell");
     return joined ? find_newest(package, engine_of_package, path) : ZCB_ERR_NOT_FOUND;
 }
 
@@ -158,14 +158,14 @@ static zcb_error engine_of_tool(const char *folder, const char *name, char *path
 static zcb_error engine_in_tool_folder(const char *folder, char *path)
 {
     char store[PATH_BYTES];
-    return join(store, folder, ".store/powershell") ? find_newest(store, engine_of_tool, path)
-                                                    : ZCB_ERR_NOT_FOUND;
+    return join_path(store, folder, ".store/powershell") ? find_newest(store, engine_of_tool, path)
+                                                         : ZCB_ERR_NOT_FOUND;
 }
 
 static zcb_error engine_in_folder(const char *folder, char *path)
 {
     zcb_error error = engine_in_tool_folder(folder, path);
-    return error == ZCB_ERR_NOT_FOUND ? if_executable(join(path, folder, engine_name()), path)
+    return error == ZCB_ERR_NOT_FOUND ? if_executable(join_path(path, folder, engine_name()), path)
                                       : error;
 }
 
@@ -221,16 +221,16 @@ static zcb_error find_given(const char *given, char *path, zcb_detail *why)
 }
 
 /* <root>/<below>, or a text that says that there is no root. */
-static bool place(zcb_error error, const char *root, const char *below, char *folder)
+static bool path_below_root(zcb_error error, const char *root, const char *below, char *folder)
 {
-    if (error == ZCB_OK && join(folder, root, below))
+    if (error == ZCB_OK && join_path(folder, root, below))
         return true;
     snprintf(folder, PATH_BYTES, "<no home folder>/%s", below);
     return false;
 }
 
 /* Where its installers put it; ours is one of them. */
-static bool find_place(char *path)
+static bool find_where_installers_put_it(char *path)
 {
     for (unsigned i = 0; zcbi_plat_engine_place(i, path, PATH_BYTES) == ZCB_OK; i++)
         if (zcbi_plat_is_executable(path))
@@ -248,11 +248,12 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
     if (find_on_path("pwsh", path))
         return ZCB_OK;
     *origin = "installed";
-    if (find_place(path))
+    if (find_where_installers_put_it(path))
         return ZCB_OK;
     error = zcbi_plat_data_folder(root, sizeof(root));
-    error = place(error, root, "virtualshell/engine", installed) ? engine_in_folder(installed, path)
-                                                                 : ZCB_ERR_NOT_FOUND;
+    error = path_below_root(error, root, "virtualshell/engine", installed)
+                ? engine_in_folder(installed, path)
+                : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)
         return error;
     *origin = "system";
@@ -260,7 +261,7 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
         return ZCB_OK;
     *origin = "NuGet";
     error = zcbi_plat_nuget_folder(root, sizeof(root));
-    error = place(error, root, "powershell", packages)
+    error = path_below_root(error, root, "powershell", packages)
                 ? find_newest(packages, engine_of_package, path)
                 : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)

@@ -66,7 +66,7 @@ static size_t add_tunings(const struct starting *start, struct variables *own,
 }
 
 /* The caller's variables, and ours behind them. */
-static const char **make_environment(const struct starting *start, struct variables *own)
+static const char **make_engine_environment(const struct starting *start, struct variables *own)
 {
     size_t count = 0;
     const char *const *given = start->options->environment;
@@ -100,7 +100,7 @@ zcb_error zcbi_start_launch(struct starting *start)
 {
     const char *arguments[MOST_ARGUMENTS];
     struct variables own;
-    const char **environment = make_environment(start, &own);
+    const char **environment = make_engine_environment(start, &own);
     if (!environment)
         return ZCB_ERR_NO_MEMORY;
     gather_arguments(arguments);

@@ -10,7 +10,7 @@ static struct pending **bucket_of(const zcb_session *session, uint64_t id)
     return &session->buckets[id & (session->bucket_count - 1)];
 }
 
-static bool grow(zcb_session *session)
+static bool grow_buckets(zcb_session *session)
 {
     size_t count = session->bucket_count ? session->bucket_count * 2 : FIRST_BUCKETS;
     struct pending **buckets = calloc(count, sizeof(*buckets));
@@ -29,7 +29,7 @@ static bool grow(zcb_session *session)
 struct pending *zcbi_pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
                                  struct paired_channel *paired, int64_t deadline_ns)
 {
-    if (session->pending_count >= session->bucket_count && !grow(session))
+    if (session->pending_count >= session->bucket_count && !grow_buckets(session))
         return NULL;
     struct pending *pending = calloc(1, sizeof(*pending));
     zcb_result *result = zcbi_result_create(id, op);
@@ -99,7 +99,7 @@ void zcbi_pending_queue(zcb_session *session, struct pending *pending)
     else
         session->first_done = pending;
     session->last_done = pending;
-    zcbi_session_tell_standby(session);
+    zcbi_session_wake_standby(session);
 }
 
 void zcbi_pending_unqueue(zcb_session *session, const struct pending *pending)
@@ -136,7 +136,7 @@ void zcbi_pending_finish(zcb_session *session, struct pending *pending)
         refuse_transfer(pending);
     if (pending->awaited) {
         if (pending->waiter)
-            zcbi_waiter_tell(pending->waiter);
+            zcbi_waiter_wake(pending->waiter);
     } else if (pending->flags & ZCB_COMMAND_NOTIFY) {
         zcbi_pending_queue(session, pending);
     }

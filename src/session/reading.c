@@ -10,13 +10,13 @@
 
 /* ---------------------------------------------------------------- one reply */
 
-static bool completes(const struct incoming *incoming)
+static bool completes_command(const struct incoming *incoming)
 {
     return (incoming->message.flags & REPLY_COMPLETES) != 0;
 }
 
 /* Under the lock. Replies to commands that are done already (timed out here, say) are dropped. */
-static void enter_reply(zcb_session *session, const struct incoming *incoming)
+static void add_reply(zcb_session *session, const struct incoming *incoming)
 {
     struct pending *pending = zcbi_pending_find(session, incoming->message.id);
     if (!pending || pending->done) {
@@ -24,7 +24,7 @@ static void enter_reply(zcb_session *session, const struct incoming *incoming)
         return;
     }
     zcb_result *result = pending->result;
-    if (!zcbi_result_enter(result, incoming->bytes, incoming->got, completes(incoming)))
+    if (!zcbi_result_add_reply(result, incoming->bytes, incoming->got, completes_command(incoming)))
         return;
     int32_t exit_code = result->completion.exit_code;
     bool exited = result->completion.status == ZCB_STATUS_EXITED;
@@ -63,7 +63,7 @@ static zcb_error finish_incoming(zcb_session *session)
     struct incoming *incoming = &session->incoming;
     (void)zcb_receive_end(session->commands);
     incoming->active = false;
-    if (zcbi_reply_makes_sense(incoming->bytes, incoming->got, completes(incoming)))
+    if (zcbi_reply_makes_sense(incoming->bytes, incoming->got, completes_command(incoming)))
         return ZCB_OK;
     free(incoming->bytes);
     return zcbi_channel_fail(session->commands);
@@ -143,13 +143,13 @@ zcb_error zcbi_session_read(zcb_session *session, const struct source *also, str
     bool whole = false;
     session->reading = true;
     zcbi_session_disarm(session);
-    atomic_store(&session->reader.told, 0);
+    atomic_store(&session->reader.woken, 0);
     zcbi_plat_mutex_unlock(&session->lock);
     zcb_error error = read_without_lock(session, also, limit, &limits, &whole);
     zcbi_plat_mutex_lock(&session->lock);
     session->reading = false;
     if (whole)
-        enter_reply(session, &session->incoming);
+        add_reply(session, &session->incoming);
     if (zcbi_deadlines_are_due(session))
         zcbi_deadlines_act(session);
     if (error == ZCB_ERR_TIMEOUT && expires)

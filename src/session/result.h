@@ -27,7 +27,8 @@ zcb_result *zcbi_result_create(uint64_t id, uint32_t op);
 bool zcbi_reply_makes_sense(const unsigned char *message, size_t bytes, bool completes);
 /* Takes in a reply that makes sense, and its memory (malloc). NULL: there was no memory for the reply. Returns true when
  * the result is complete now. */
-bool zcbi_result_enter(zcb_result *result, unsigned char *message, size_t bytes, bool completes);
+bool zcbi_result_add_reply(zcb_result *result, unsigned char *message, size_t bytes,
+                           bool completes);
 /* It ends without a word from the engine. */
 void zcbi_result_end(zcb_result *result, zcb_status status, const char *err);
 

@@ -1,7 +1,7 @@
 /* Handing out results: the waits for them. */
 #include "session.h"
 
-static zcb_error await(zcb_session *session, struct pending *pending, const zcb_wait *wait)
+static zcb_error await_result(zcb_session *session, struct pending *pending, const zcb_wait *wait)
 {
     struct limit limit;
     zcbi_limit_init(&limit, wait);
@@ -39,7 +39,7 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
         pending->awaited = true;
         if (pending->done)
             zcbi_pending_unqueue(session, pending);
-        error = await(session, pending, wait);
+        error = await_result(session, pending, wait);
         if (error)
             stop_awaiting(session, pending);
         else

@@ -30,7 +30,7 @@ void zcbi_session_reference(zcb_session *session)
 
 /* ---------------------------------------------------------------- the end */
 
-static void finish_all(zcb_session *session)
+static void finish_all_pending(zcb_session *session)
 {
     char err[sizeof(session->reason.text) + 32];
     snprintf(err, sizeof(err), "the session ended: %s", session->reason.text);
@@ -49,10 +49,10 @@ void zcbi_session_end(zcb_session *session, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(session->reason.text, sizeof(session->reason.text), format, arguments);
     va_end(arguments);
-    finish_all(session);
+    finish_all_pending(session);
     zcb_channel_close(session->commands);
     zcb_channel_close(session->urgent);
-    zcbi_session_tell_all(session);
+    zcbi_session_wake_all(session);
 }
 
 void zcbi_session_kill(zcb_session *session)
@@ -62,7 +62,7 @@ void zcbi_session_kill(zcb_session *session)
 }
 
 /* Reaps what was started, once, if it has ended. Who kills an engine means what it had started, too. */
-static bool reap(zcb_session *session, int *code)
+static bool reap_once(zcb_session *session, int *code)
 {
     if (session->reaped || !zcbi_plat_process_ended(&session->child, code))
         return false;
@@ -75,7 +75,7 @@ static bool reap(zcb_session *session, int *code)
 /* What the kernel says of the engine's end, if it was our own child. */
 static bool exit_status(zcb_session *session, int *code)
 {
-    return session->child.pid == session->pid && reap(session, code);
+    return session->child.pid == session->pid && reap_once(session, code);
 }
 
 void zcbi_session_lose(zcb_session *session, zcb_error error)
@@ -135,7 +135,7 @@ bool zcb_session_alive(zcb_session *session, zcb_detail *why)
 
 /* ---------------------------------------------------------------- closing */
 
-static bool await_end(plat_handle process, int64_t timeout_ms)
+static bool await_process_end(plat_handle process, int64_t timeout_ms)
 {
     int64_t deadline = zcb_deadline_ns(timeout_ms);
     unsigned ready;
@@ -148,16 +148,17 @@ static bool await_end(plat_handle process, int64_t timeout_ms)
 
 static void end_processes(zcb_session *session, int64_t grace_ms)
 {
-    if (!await_end(session->process, grace_ms)) {
+    if (!await_process_end(session->process, grace_ms)) {
         zcbi_session_kill(session);
-        (void)await_end(session->process, KILL_WAIT_MS);
+        (void)await_process_end(session->process, KILL_WAIT_MS);
     }
-    if (session->child.pid != session->pid && !await_end(session->child.process, grace_ms)) {
+    if (session->child.pid != session->pid &&
+        !await_process_end(session->child.process, grace_ms)) {
         zcbi_plat_process_kill(session->child.pid, session->child.process);
-        (void)await_end(session->child.process, KILL_WAIT_MS);
+        (void)await_process_end(session->child.process, KILL_WAIT_MS);
     }
     int code;
-    (void)reap(session, &code);
+    (void)reap_once(session, &code);
 }
 
 void zcb_session_close(zcb_session *session, int64_t grace_ms)
@@ -203,8 +204,8 @@ void zcbi_session_release(zcb_session *session)
     zcbi_plat_close(session->child.group);
     zcbi_plat_close(session->link);
     zcbi_waiter_destroy(&session->reader);
-    zcbi_turn_destroy(&session->submit_turn);
-    zcbi_turn_destroy(&session->ping_turn);
+    zcbi_ticket_lock_destroy(&session->submit_lock);
+    zcbi_ticket_lock_destroy(&session->ping_lock);
     zcbi_plat_mutex_destroy(&session->lock);
     free(session->engine);
     free(session);

@@ -3,7 +3,7 @@
 #ifndef ZCB_SESSION_H
 #define ZCB_SESSION_H
 
-#include "channel/turn.h"
+#include "channel/ticket_lock.h"
 #include "platform/error.h"
 #include "protocol/link.h"
 #include "protocol/urgent.h"
@@ -64,8 +64,8 @@ struct zcb_session {
     plat_handle link;
     zcb_channel *commands;
     zcb_channel *urgent;
-    struct turn submit_turn; /* ids are given and sent in one order */
-    struct turn ping_turn;
+    struct ticket_lock submit_lock; /* ids are given and sent in one order */
+    struct ticket_lock ping_lock;
     uint64_t last_ping;
     _Atomic bool
         urgent_full; /* the last urgent request found no room: the next one does not wait */
@@ -174,7 +174,7 @@ void zcbi_session_disarm(zcb_session *session);
 /* If nobody reads, sees to it that one of the threads that wait does, or that zcb_session_event is set. */
 void zcbi_session_hand_over(zcb_session *session);
 /* Tells the threads in zcb_session_next, and sets zcb_session_event. */
-void zcbi_session_tell_standby(zcb_session *session);
-void zcbi_session_tell_all(zcb_session *session);
+void zcbi_session_wake_standby(zcb_session *session);
+void zcbi_session_wake_all(zcb_session *session);
 
 #endif

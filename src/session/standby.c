@@ -58,7 +58,7 @@ static void set_loop_event(zcb_session *session)
 }
 
 /* From now on the bell is rung for what comes. False: something has come already. */
-static bool arm(zcb_session *session)
+static bool arm_standby(zcb_session *session)
 {
     if (session->armed)
         return true;
@@ -69,14 +69,14 @@ static bool arm(zcb_session *session)
 
 static void hand_to_standby(zcb_session *session, struct follower *standby)
 {
-    bool now = session->notify_count > 0 && !arm(session);
+    bool now = session->notify_count > 0 && !arm_standby(session);
     if (now || session->next_deadline < standby->until_ns)
-        zcbi_waiter_tell(&standby->waiter);
+        zcbi_waiter_wake(&standby->waiter);
 }
 
 static void hand_to_event_loop(zcb_session *session)
 {
-    if (session->notify_count > 0 && !arm(session))
+    if (session->notify_count > 0 && !arm_standby(session))
         set_loop_event(session);
     zcbi_plat_loop_event_set_deadline(&session->loop_event, session->next_deadline);
 }
@@ -87,32 +87,32 @@ void zcbi_session_hand_over(zcb_session *session)
         return;
     struct follower *next = NULL;
     for (struct follower *f = session->followers; f; f = f->next) {
-        if (atomic_load(&f->waiter.told))
+        if (atomic_load(&f->waiter.woken))
             return; /* one is on its way */
         if (!next || next->stands_by)
             next = f;
     }
     if (next && !next->stands_by)
-        zcbi_waiter_tell(&next->waiter);
+        zcbi_waiter_wake(&next->waiter);
     else if (next)
         hand_to_standby(session, next);
     else if (has_loop_event(session))
         hand_to_event_loop(session);
 }
 
-void zcbi_session_tell_standby(zcb_session *session)
+void zcbi_session_wake_standby(zcb_session *session)
 {
     for (struct follower *f = session->followers; f; f = f->next)
         if (f->stands_by)
-            zcbi_waiter_tell(&f->waiter);
+            zcbi_waiter_wake(&f->waiter);
     set_loop_event(session);
 }
 
 enum { CALLED, RUNG, ENGINE_ENDED };
 
 /* Without the lock: sleeps until it is called, the bell is rung, the engine ends or a deadline passes. */
-static zcb_error sleep_standing_by(zcb_session *session, struct follower *self,
-                                   const zcb_wait *wait, unsigned *which)
+static zcb_error sleep_in_standby(zcb_session *session, struct follower *self, const zcb_wait *wait,
+                                  unsigned *which)
 {
     const plat_handle handles[] = {
         [CALLED] = self->waiter.event,
@@ -122,8 +122,8 @@ static zcb_error sleep_standing_by(zcb_session *session, struct follower *self,
     zcb_wait limits = wait ? *wait : (zcb_wait){0};
     limits.deadline_ns = self->until_ns;
     zcb_error error = ZCB_OK;
-    atomic_store(&self->waiter.asleep, 1); /* partner: zcbi_waiter_tell */
-    if (!atomic_load(&self->waiter.told))
+    atomic_store(&self->waiter.asleep, 1); /* partner: zcbi_waiter_wake */
+    if (!atomic_load(&self->waiter.woken))
         error = zcbi_wait_handles(handles, 3, &limits, which);
     atomic_store(&self->waiter.asleep, 0);
     if (!error && *which == RUNG)
@@ -145,7 +145,7 @@ zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
     zcbi_session_hand_over(session);
     zcbi_plat_mutex_unlock(&session->lock);
     unsigned which = CALLED;
-    error = sleep_standing_by(session, &self, wait, &which);
+    error = sleep_in_standby(session, &self, wait, &which);
     zcbi_plat_mutex_lock(&session->lock);
     remove_follower(session, &self);
     zcbi_waiter_destroy(&self.waiter);
@@ -157,11 +157,11 @@ zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
     return error == ZCB_ERR_TIMEOUT && zcbi_plat_now_ns() < deadline ? ZCB_OK : error;
 }
 
-void zcbi_session_tell_all(zcb_session *session)
+void zcbi_session_wake_all(zcb_session *session)
 {
     for (struct follower *f = session->followers; f; f = f->next)
-        zcbi_waiter_tell(&f->waiter);
-    zcbi_waiter_tell(&session->reader);
+        zcbi_waiter_wake(&f->waiter);
+    zcbi_waiter_wake(&session->reader);
     set_loop_event(session);
 }
 

@@ -56,7 +56,7 @@ zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
 {
     zcb_error error = zcbi_session_owned(session);
     if (!error)
-        error = zcbi_turn_take(&session->ping_turn, wait);
+        error = zcbi_ticket_lock_acquire(&session->ping_lock, wait);
     if (error)
         return error;
     zcb_message message = {
@@ -64,6 +64,6 @@ zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
     error = zcb_send(session->urgent, &message, NULL, wait);
     if (!error)
         error = read_pong(session, session->last_ping, wait);
-    zcbi_turn_give(&session->ping_turn);
+    zcbi_ticket_lock_release(&session->ping_lock);
     return error;
 }

@@ -12,7 +12,7 @@ struct timer {
     int fd;
 };
 
-static bool watch(int epoll, plat_handle handle)
+static bool watch_handle(int epoll, plat_handle handle)
 {
     struct epoll_event event = {.events = EPOLLIN};
     return epoll_ctl(epoll, EPOLL_CTL_ADD, (int)handle, &event) == 0;
@@ -26,7 +26,8 @@ zcb_error zcbi_plat_loop_event_create(plat_handle event, plat_handle process,
         return ZCB_ERR_NO_MEMORY;
     timer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     int epoll = timer->fd < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
-    if (epoll >= 0 && watch(epoll, event) && watch(epoll, process) && watch(epoll, timer->fd)) {
+    if (epoll >= 0 && watch_handle(epoll, event) && watch_handle(epoll, process) &&
+        watch_handle(epoll, timer->fd)) {
         *loop_event = (plat_loop_event){.handle = epoll, .deadline_ns = ZCB_NEVER, .state = timer};
         return ZCB_OK;
     }

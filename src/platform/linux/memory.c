@@ -32,7 +32,7 @@ static bool is_range(const plat_memory *memory, size_t offset, size_t bytes)
 }
 
 /* 0 or an errno. The memory is not owned on failure. */
-static int map(int fd, size_t bytes, plat_memory *memory)
+static int map_memory(int fd, size_t bytes, plat_memory *memory)
 {
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (base == MAP_FAILED)
@@ -64,7 +64,7 @@ zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
         fcntl(fd, F_ADD_SEALS, SIZE_SEALS) != 0)
         number = errno;
     else
-        number = map(fd, bytes, memory);
+        number = map_memory(fd, bytes, memory);
     if (number == 0)
         return ZCB_OK;
     close(fd);
@@ -87,7 +87,7 @@ zcb_error zcbi_plat_memory_attach(plat_handle handle, size_t bytes, plat_memory 
     int fd = (int)handle;
     if (!is_size(bytes) || !is_sealed_memory(fd, bytes))
         return ZCB_ERR_PROTOCOL;
-    int number = map(fd, bytes, memory);
+    int number = map_memory(fd, bytes, memory);
     if (number == 0)
         return ZCB_OK;
     /* EPERM, EACCES: the other side sealed it against writing, or sent it read-only. */
@@ -101,7 +101,7 @@ void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
 }
 
 /* 0 or an errno. Unlike a touch it reports what would be a SIGBUS. */
-static int populate(const plat_memory *memory, size_t offset, size_t bytes)
+static int populate_pages(const plat_memory *memory, size_t offset, size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE); /* may be larger than PLAT_PAGE_BYTES */
     size_t lead = offset % page;
@@ -112,7 +112,7 @@ static int populate(const plat_memory *memory, size_t offset, size_t bytes)
 }
 
 /* 0 or an errno. */
-static int allocate(int fd, size_t offset, size_t bytes)
+static int allocate_pages(int fd, size_t offset, size_t bytes)
 {
     while (fallocate(fd, 0, (off_t)offset, (off_t)bytes) != 0)
         if (errno != EINTR)
@@ -124,9 +124,9 @@ static zcb_error commit_step(const plat_memory *memory, size_t offset, size_t by
 {
     int number = EOPNOTSUPP;
     if (memory->handle != PLAT_NO_HANDLE)
-        number = allocate((int)memory->handle, offset, bytes);
+        number = allocate_pages((int)memory->handle, offset, bytes);
     if (number == EOPNOTSUPP || number == ENOSYS) {
-        number = populate(memory, offset, bytes);
+        number = populate_pages(memory, offset, bytes);
         if (number == EFAULT)
             number = ENOMEM;
     }
@@ -159,7 +159,7 @@ zcb_error zcbi_plat_memory_ensure(const plat_memory *memory, size_t offset, size
 void zcbi_plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
 {
     if (is_range(memory, offset, bytes) && bytes > 0)
-        (void)populate(memory, offset, bytes);
+        (void)populate_pages(memory, offset, bytes);
 }
 
 void zcbi_plat_memory_release_handle(plat_memory *memory)

@@ -126,7 +126,7 @@ zcb_error zcbi_plat_link_send(plat_handle link, const void *record, size_t bytes
     return ZCB_OK;
 }
 
-static struct cargo unpack(struct msghdr *message)
+static struct cargo unpack_control(struct msghdr *message)
 {
     struct cargo cargo = {.count = 0};
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
@@ -147,8 +147,8 @@ static struct cargo unpack(struct msghdr *message)
 }
 
 /* What is wrong with a record that came. */
-static zcb_error judge(ssize_t bytes, int flags, const struct cargo *cargo,
-                       unsigned handle_capacity)
+static zcb_error check_record(ssize_t bytes, int flags, const struct cargo *cargo,
+                              unsigned handle_capacity)
 {
     if (bytes == 0)
         return ZCB_ERR_PEER_GONE;
@@ -161,7 +161,7 @@ static zcb_error judge(ssize_t bytes, int flags, const struct cargo *cargo,
 }
 
 /* A peer that closed without reading all leaves one ECONNRESET ahead of what it had sent. */
-static ssize_t receive(int link, struct msghdr *message, int flags)
+static ssize_t receive_message(int link, struct msghdr *message, int flags)
 {
     ssize_t received;
     do
@@ -174,7 +174,7 @@ static ssize_t receive(int link, struct msghdr *message, int flags)
 static zcb_error remove_first(int link)
 {
     struct msghdr nothing = {0};
-    return receive(link, &nothing, 0) < 0 ? zcbi_posix_error(errno) : ZCB_OK;
+    return receive_message(link, &nothing, 0) < 0 ? zcbi_posix_error(errno) : ZCB_OK;
 }
 
 zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity, size_t *bytes,
@@ -185,12 +185,12 @@ zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity
     struct iovec piece = {.iov_base = record, .iov_len = capacity};
     struct msghdr message = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof(room)};
-    ssize_t received = receive((int)link, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
+    ssize_t received = receive_message((int)link, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
     if (received < 0)
         return errno == EAGAIN ? ZCB_ERR_TIMEOUT : zcbi_posix_error(errno);
 
-    struct cargo cargo = unpack(&message);
-    zcb_error error = judge(received, message.msg_flags, &cargo, handle_capacity);
+    struct cargo cargo = unpack_control(&message);
+    zcb_error error = check_record(received, message.msg_flags, &cargo, handle_capacity);
     if (error != ZCB_ERR_NO_HANDLES) {
         zcb_error removing = remove_first((int)link);
         error = error ? error : removing;

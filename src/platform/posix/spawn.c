@@ -161,7 +161,7 @@ static int take_descriptors(const struct launch *launch)
     return close_from(DESCRIPTORS);
 }
 
-static enum step become(const struct launch *launch)
+static enum step become_program(const struct launch *launch)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -180,7 +180,7 @@ static enum step become(const struct launch *launch)
 /* Never inlined: its frame must lie beyond that of the function that called vfork. */
 __attribute__((noinline, noreturn)) static void run_child(const struct launch *launch)
 {
-    struct report report = {.step = become(launch)};
+    struct report report = {.step = become_program(launch)};
     report.error = errno;
     ssize_t written = write(AS_REPORT, &report, sizeof(report));
     (void)written;
@@ -204,7 +204,7 @@ static pid_t start_child(const struct launch *launch)
     return pid;
 }
 
-static void reap(pid_t pid)
+static void reap_child(pid_t pid)
 {
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
@@ -227,7 +227,8 @@ static bool is_missing(int number)
     }
 }
 
-static zcb_error explain(const plat_spawn *spawn, const struct report *report, zcb_detail *why)
+static zcb_error explain_spawn(const plat_spawn *spawn, const struct report *report,
+                               zcb_detail *why)
 {
     const char *cause = report->error == EAGAIN
                             ? "there are too many processes (ulimit -u, or the container's limit)"
@@ -261,13 +262,13 @@ static bool take_report(int reports, struct report *report)
 }
 
 /* The child's handle; without one the child is ended again. 0 or an errno. */
-static int adopt(pid_t pid, plat_child *child)
+static int adopt_child(pid_t pid, plat_child *child)
 {
     int process = zcbi_posix_pidfd(pid);
     if (process < 0) {
         int number = errno;
         kill(pid, SIGKILL);
-        reap(pid);
+        reap_child(pid);
         return number;
     }
     *child = (plat_child){.pid = pid, .process = process, .group = PLAT_NO_HANDLE};
@@ -325,14 +326,14 @@ zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zc
     if (pid < 0)
         goto cleanup;
     if (take_report(reports, &report))
-        reap(pid);
+        reap_child(pid);
     else
-        report.error = adopt(pid, child);
+        report.error = adopt_child(pid, child);
 
 cleanup:
     close_sources(&launch);
     zcbi_plat_close(reports);
     free(launch.arguments);
     free(launch.environment);
-    return report.error == 0 ? ZCB_OK : explain(spawn, &report, why);
+    return report.error == 0 ? ZCB_OK : explain_spawn(spawn, &report, why);
 }

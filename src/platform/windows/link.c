@@ -317,7 +317,7 @@ static zcb_error send_parcel(struct link *link, struct frame *frame, const plat_
     return error;
 }
 
-static void look(struct link *link);
+static void poll_link(struct link *link);
 
 zcb_error zcbi_plat_link_send(plat_handle handle, const void *record, size_t bytes,
                               const plat_handle *handles, unsigned count)
@@ -333,7 +333,7 @@ zcb_error zcbi_plat_link_send(plat_handle handle, const void *record, size_t byt
     memcpy(frame.record, record, bytes);
     AcquireSRWLockExclusive(&link->lock);
     if (link->first != NULL)
-        look(link); /* for what was acknowledged */
+        poll_link(link); /* for what was acknowledged */
     zcb_error error = count > 0 ? send_parcel(link, &frame, handles) : write_frame(link, &frame);
     ReleaseSRWLockExclusive(&link->lock);
     return error;
@@ -392,7 +392,7 @@ static void finish_read(struct link *link)
 }
 
 /* Under the lock: reads on until there is something for the caller, or nothing. */
-static void look(struct link *link)
+static void poll_link(struct link *link)
 {
     if (link->reading == READING_NOT)
         begin_read(link);
@@ -409,7 +409,7 @@ HANDLE zcbi_windows_link_event(plat_handle handle)
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
-    look(link);
+    poll_link(link);
     ReleaseSRWLockExclusive(&link->lock);
     return link->event;
 }
@@ -418,7 +418,7 @@ bool zcbi_windows_link_readable(plat_handle handle)
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
-    look(link);
+    poll_link(link);
     bool readable = link->reading != READING;
     ReleaseSRWLockExclusive(&link->lock);
     return readable;
@@ -436,7 +436,7 @@ static zcb_error open_maker(const struct link *link, HANDLE *maker)
     return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE : windows_last_error();
 }
 
-static zcb_error pull(const struct frame *frame, HANDLE maker, HANDLE *pulled)
+static zcb_error pull_handles(const struct frame *frame, HANDLE maker, HANDLE *pulled)
 {
     for (unsigned i = 0; i < frame->count; i++) {
         if (DuplicateHandle(maker, (HANDLE)(uintptr_t)frame->handles[i], GetCurrentProcess(),
@@ -460,7 +460,7 @@ static zcb_error take_handles(struct link *link, plat_handle *handles)
     zcb_error error = open_maker(link, &maker);
     if (error != ZCB_OK)
         return error;
-    error = pull(frame, maker, pulled);
+    error = pull_handles(frame, maker, pulled);
     CloseHandle(maker);
     for (unsigned i = 0; error == ZCB_OK && i < frame->count; i++)
         handles[i] = (plat_handle)pulled[i];
@@ -468,7 +468,7 @@ static zcb_error take_handles(struct link *link, plat_handle *handles)
 }
 
 /* The frame is done with: the maker may close its copies. */
-static void acknowledge(struct link *link)
+static void acknowledge_frame(struct link *link)
 {
     struct frame taken = {.type = FRAME_TAKEN, .sender_pid = zcbi_plat_getpid()};
     if (link->reading != READ_NONSENSE && link->frame.count > 0)
@@ -477,8 +477,8 @@ static void acknowledge(struct link *link)
 }
 
 /* Under the lock, after a look. */
-static zcb_error receive(struct link *link, void *record, size_t capacity, size_t *bytes,
-                         plat_handle *handles, unsigned handle_capacity, unsigned *count)
+static zcb_error take_record(struct link *link, void *record, size_t capacity, size_t *bytes,
+                             plat_handle *handles, unsigned handle_capacity, unsigned *count)
 {
     if (link->reading == READING)
         return ZCB_ERR_TIMEOUT;
@@ -494,7 +494,7 @@ static zcb_error receive(struct link *link, void *record, size_t capacity, size_
         *bytes = link->frame.bytes;
         *count = link->frame.count;
     }
-    acknowledge(link);
+    acknowledge_frame(link);
     return error;
 }
 
@@ -504,9 +504,9 @@ zcb_error zcbi_plat_link_receive(plat_handle handle, void *record, size_t capaci
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
-    look(link);
+    poll_link(link);
     int64_t pid = link->frame.sender_pid;
-    zcb_error error = receive(link, record, capacity, bytes, handles, handle_capacity, count);
+    zcb_error error = take_record(link, record, capacity, bytes, handles, handle_capacity, count);
     ReleaseSRWLockExclusive(&link->lock);
     if (error == ZCB_OK && sender_pid != NULL)
         *sender_pid = pid;

@@ -29,7 +29,7 @@ static bool is_range(const plat_memory *memory, size_t offset, size_t bytes)
 }
 
 /* The memory's handle is not owned on failure. */
-static zcb_error map(HANDLE section, size_t bytes, plat_memory *memory)
+static zcb_error map_memory(HANDLE section, size_t bytes, plat_memory *memory)
 {
     size_t units = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
     _Atomic unsigned char *known = calloc(units, sizeof(*known));
@@ -55,7 +55,7 @@ zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
                            (DWORD)((uint64_t)bytes >> 32), (DWORD)(bytes & UINT32_MAX), NULL);
     if (section == NULL)
         return windows_last_error();
-    zcb_error error = map(section, bytes, memory);
+    zcb_error error = map_memory(section, bytes, memory);
     if (error != ZCB_OK)
         CloseHandle(section);
     return error;
@@ -76,7 +76,7 @@ zcb_error zcbi_plat_memory_attach(plat_handle handle, size_t bytes, plat_memory 
 {
     if (!is_size(bytes) || !is_section(windows_handle(handle), bytes))
         return ZCB_ERR_PROTOCOL;
-    return map(windows_handle(handle), bytes, memory);
+    return map_memory(windows_handle(handle), bytes, memory);
 }
 
 void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)

@@ -36,7 +36,7 @@ static bool is_absolute(const char *path)
 /* ---- the environment: not the C runtime's copy of it, which others do not change ---- */
 
 /* Its value, which the caller frees, or NULL. */
-static char *variable(const char *name)
+static char *get_variable(const char *name)
 {
     wchar_t *wide_name = zcbi_windows_wide(name);
     DWORD length = wide_name != NULL ? GetEnvironmentVariableW(wide_name, NULL, 0) : 0;
@@ -51,7 +51,7 @@ static char *variable(const char *name)
 
 bool zcbi_plat_has_variable(const char *name)
 {
-    char *value = variable(name);
+    char *value = get_variable(name);
     free(value);
     return value != NULL;
 }
@@ -60,7 +60,7 @@ bool zcbi_plat_has_variable(const char *name)
 static zcb_error path_by_variable(const char *name, const char *below, char *path,
                                   size_t path_bytes)
 {
-    char *folder = variable(name);
+    char *folder = get_variable(name);
     zcb_error error = ZCB_ERR_NOT_FOUND;
     if (folder != NULL && is_absolute(folder))
         error = print_path(path, path_bytes, "%s%s", folder, below);
@@ -147,7 +147,7 @@ static bool program_in(const char *folder, size_t bytes, const char *name, char 
 zcb_error zcbi_plat_find_program(const char *name, char *path, size_t path_bytes)
 {
     char found[4096];
-    char *folders = *name != '\0' && strpbrk(name, "\\/:") == NULL ? variable("PATH") : NULL;
+    char *folders = *name != '\0' && strpbrk(name, "\\/:") == NULL ? get_variable("PATH") : NULL;
     zcb_error error = ZCB_ERR_NOT_FOUND;
     const char *folder = folders;
     while (folder != NULL && error == ZCB_ERR_NOT_FOUND) {

@@ -34,7 +34,7 @@ struct text {
     bool failed;
 };
 
-static void append(struct text *text, const wchar_t *characters, size_t length)
+static void append_wide(struct text *text, const wchar_t *characters, size_t length)
 {
     if (text->failed)
         return;
@@ -52,27 +52,27 @@ static void append(struct text *text, const wchar_t *characters, size_t length)
     text->length += length;
 }
 
-static void repeat(struct text *text, wchar_t character, size_t count)
+static void append_repeated(struct text *text, wchar_t character, size_t count)
 {
     while (count-- > 0)
-        append(text, &character, 1);
+        append_wide(text, &character, 1);
 }
 
 /* By the rules of CommandLineToArgvW and of the C runtime: backslashes count only before a quote. */
 static void append_quoted(struct text *text, const wchar_t *argument)
 {
-    append(text, L"\"", 1);
+    append_wide(text, L"\"", 1);
     for (;;) {
         size_t backslashes = wcsspn(argument, L"\\");
         argument += backslashes;
         if (*argument == L'\0') {
-            repeat(text, L'\\', 2 * backslashes);
+            append_repeated(text, L'\\', 2 * backslashes);
             break;
         }
-        repeat(text, L'\\', *argument == L'"' ? 2 * backslashes + 1 : backslashes);
-        append(text, argument++, 1);
+        append_repeated(text, L'\\', *argument == L'"' ? 2 * backslashes + 1 : backslashes);
+        append_wide(text, argument++, 1);
     }
-    append(text, L"\"", 1);
+    append_wide(text, L"\"", 1);
 }
 
 static zcb_error append_argument(struct text *text, const char *utf8)
@@ -81,7 +81,7 @@ static zcb_error append_argument(struct text *text, const char *utf8)
     if (argument == NULL)
         return ZCB_ERR_NO_MEMORY;
     if (text->length > 0)
-        append(text, L" ", 1);
+        append_wide(text, L" ", 1);
     append_quoted(text, argument);
     free(argument);
     return ZCB_OK;
@@ -93,7 +93,7 @@ static wchar_t *make_command_line(const char *path, const char *const *arguments
     zcb_error error = append_argument(&text, path);
     for (; *arguments != NULL && error == ZCB_OK; arguments++)
         error = append_argument(&text, *arguments);
-    append(&text, L"", 1);
+    append_wide(&text, L"", 1);
     if (error == ZCB_OK && !text.failed)
         return text.characters;
     free(text.characters);
@@ -197,8 +197,8 @@ static wchar_t *make_block(const struct variables *variables)
     struct text text = {0};
     qsort(variables->entries, variables->count, sizeof(*variables->entries), compare_entries);
     for (size_t i = 0; i < variables->count; i++)
-        append(&text, variables->entries[i], wcslen(variables->entries[i]) + 1);
-    append(&text, L"\0", 2); /* an empty block ends twice, too */
+        append_wide(&text, variables->entries[i], wcslen(variables->entries[i]) + 1);
+    append_wide(&text, L"\0", 2); /* an empty block ends twice, too */
     if (!text.failed)
         return text.characters;
     free(text.characters);
@@ -282,7 +282,7 @@ static DWORD make_job(HANDLE *job)
     return 0;
 }
 
-static DWORD prepare(const plat_spawn *spawn, struct launch *launch)
+static DWORD prepare_launch(const plat_spawn *spawn, struct launch *launch)
 {
     DWORD number = gather_handles(spawn, launch);
     if (number == 0)
@@ -302,7 +302,7 @@ static DWORD prepare(const plat_spawn *spawn, struct launch *launch)
     return made ? 0 : ERROR_NOT_ENOUGH_MEMORY;
 }
 
-static void clean_up(struct launch *launch)
+static void free_launch(struct launch *launch)
 {
     for (int i = 0; i < INHERITED; i++)
         if (launch->inherited[i] != NULL)
@@ -331,7 +331,7 @@ static DWORD enter_job(HANDLE job, const PROCESS_INFORMATION *process)
     return number;
 }
 
-static DWORD start(struct launch *launch, plat_child *child)
+static DWORD start_process(struct launch *launch, plat_child *child)
 {
     STARTUPINFOEXW startup = {.StartupInfo = {.cb = sizeof(startup),
                                               .dwFlags = STARTF_USESTDHANDLES,
@@ -383,8 +383,8 @@ static bool is_folder(const wchar_t *path)
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 
-static zcb_error explain(const plat_spawn *spawn, const struct launch *launch, DWORD number,
-                         zcb_detail *why)
+static zcb_error explain_spawn(const plat_spawn *spawn, const struct launch *launch, DWORD number,
+                               zcb_detail *why)
 {
     char cause[256];
     zcbi_windows_error_text(number, cause, sizeof(cause));
@@ -400,10 +400,10 @@ static zcb_error explain(const plat_spawn *spawn, const struct launch *launch, D
 zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why)
 {
     struct launch launch = {0};
-    DWORD number = prepare(spawn, &launch);
+    DWORD number = prepare_launch(spawn, &launch);
     if (number == 0)
-        number = start(&launch, child);
-    zcb_error error = number == 0 ? ZCB_OK : explain(spawn, &launch, number, why);
-    clean_up(&launch);
+        number = start_process(&launch, child);
+    zcb_error error = number == 0 ? ZCB_OK : explain_spawn(spawn, &launch, number, why);
+    free_launch(&launch);
     return error;
 }

@@ -19,7 +19,7 @@ struct waiting {
     DWORD count;
 };
 
-static zcb_error add(struct waiting *waiting, plat_handle handle, unsigned index)
+static zcb_error add_handle(struct waiting *waiting, plat_handle handle, unsigned index)
 {
     if (handle == PLAT_NO_HANDLE)
         return ZCB_OK;
@@ -74,9 +74,9 @@ zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_
     struct waiting waiting = {.count = 0};
     zcb_error error = count <= PLAT_WAIT_MAX ? ZCB_OK : ZCB_ERR_INVALID;
     for (unsigned i = 0; i < count && error == ZCB_OK; i++)
-        error = add(&waiting, handles[i], i);
+        error = add_handle(&waiting, handles[i], i);
     if (error == ZCB_OK && held != NULL)
-        error = add(&waiting, held->event, count);
+        error = add_handle(&waiting, held->event, count);
     while (error == ZCB_OK) {
         DWORD first = 0;
         error = wait_once(&waiting, deadline_ns, &first);
