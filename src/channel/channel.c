@@ -141,7 +141,7 @@ void zcbi_channel_keep(zcb_channel *channel)
 
 void zcbi_channel_release(zcb_channel *channel)
 {
-    if (atomic_fetch_sub(&channel->references, 1) != 1) /* partner: itself, on other threads */
+    if (atomic_fetch_sub(&channel->references, 1) != 1) /* partner: zcbi_channel_release */
         return;
     zcbi_frame_destroy(&channel->tx.frame);
     zcbi_ticket_lock_destroy(&channel->tx.lock);
@@ -157,7 +157,7 @@ void zcb_channel_free(zcb_channel *channel)
 {
     if (!channel)
         return;
-    if (atomic_fetch_sub(&channel->users, 1) == 1) /* partner: itself, on other threads */
+    if (atomic_fetch_sub(&channel->users, 1) == 1) /* partner: zcb_channel_free */
         zcb_channel_close(channel);
     zcbi_channel_release(channel);
 }

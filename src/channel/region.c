@@ -15,7 +15,7 @@ void zcbi_region_reference(struct region *region)
 
 void zcbi_region_release(struct region *region)
 {
-    if (!region || atomic_fetch_sub(&region->references, 1) != 1) /* partner: itself */
+    if (!region || atomic_fetch_sub(&region->references, 1) != 1) /* partner: zcbi_region_release */
         return;
     for (int i = 0; i < BELLS; i++)
         zcbi_plat_close(region->bells[i]);

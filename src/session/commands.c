@@ -1,8 +1,8 @@
-/* Giving a session its commands. */
+/* Submitting commands. */
 #include "session.h"
 
-/* There is no room in the commands channel. Waits for it and meanwhile takes in what arrives, if nobody
- * else does, so that two full directions cannot stop each other. */
+/* Waits for room in the commands channel. Reads replies meanwhile, unless another thread does:
+ * otherwise two full directions would stop each other. */
 static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const zcb_wait *wait)
 {
     struct source room = zcbi_tx_room_source(session->commands);
@@ -43,13 +43,13 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
     zcb_error error;
     while ((error = zcbi_tx_begin(session->commands, &message, 0, &at_once)) == ZCB_ERR_TIMEOUT)
         if ((error = wait_for_room(session, &limit, wait)) != ZCB_OK)
-            return zcbi_tx_abort(session->commands), error;
+            break;
     struct span piece;
     while (!error && zcbi_parts_next(&writer, &piece))
         error = write_piece(session, &piece, &limit, wait);
     if (error)
         zcbi_tx_abort(session->commands);
-    /* An engine that drops a command has no memory for it, and ends. */
+    /* An engine that drops a command has no memory for it. It ends then. */
     return error == ZCB_ERR_REFUSED ? ZCB_ERR_PEER_GONE : error;
 }
 
@@ -69,7 +69,7 @@ static zcb_error add_pending(zcb_session *session, zcb_command *command,
     return ZCB_OK;
 }
 
-/* Enters the command into the table before it is sent, so that its completion finds it. */
+/* Adds the command to the table before it is sent, so that its completion finds it there. */
 static zcb_error register_command(zcb_session *session, zcb_command *command,
                                   struct paired_channel *paired, int64_t timeout_ms)
 {
@@ -135,18 +135,19 @@ zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t
     return zcbi_session_submit(session, command, NULL, timeout_ms, wait);
 }
 
-/* Nobody will take its result. */
+/* Stops a command whose result is not wanted any more. */
 static void abandon_command(zcb_session *session, uint64_t id)
 {
     zcbi_plat_mutex_lock(&session->lock);
     struct pending *pending = zcbi_pending_find(session, id);
     if (pending && pending->awaited) {
-        (void)zcbi_urgent_stop(session,
-                               id); /* another thread has guessed its id: it has the result */
+        /* Another thread has guessed the id and waits for the result: it frees it. */
+        (void)zcbi_urgent_stop(session, id);
     } else if (pending && !pending->done) {
         pending->abandoned = true;
-        if (zcbi_urgent_stop(session,
-                             id)) /* its time is over now: the thread that reads tells it again */
+        /* If the stop could not be sent, the command times out now: the reading thread sends it
+         * again. */
+        if (zcbi_urgent_stop(session, id))
             zcbi_deadline_set(session, pending, zcbi_plat_now_ns());
         zcbi_session_hand_over(session);
     } else if (pending) {

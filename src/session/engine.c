@@ -1,4 +1,5 @@
-/* Where PowerShell lies on this machine. Nothing is started: its version is checked when it says hello. */
+/* Where PowerShell lies on this machine. Nothing is started: its version is checked when it says
+ * hello. */
 #include "platform/error.h"
 #include "platform/platform.h"
 
@@ -80,8 +81,8 @@ static int compare_versions(const char *a, const char *b)
 
 /* ---- folders that hold versions ---- */
 
-/* Writes the engine's path (of PATH_BYTES) that belongs to one entry of a folder. ZCB_ERR_NOT_FOUND without one; as
- * all that follows, another error when it could not be looked for. */
+/* Writes the engine's path (of PATH_BYTES) that belongs to one entry of a folder. ZCB_ERR_NOT_FOUND
+ * without one; as all that follows, another error when it could not be looked for. */
 typedef zcb_error engine_of_entry(const char *folder, const char *name, char *path);
 
 typedef struct newest {
@@ -169,8 +170,8 @@ static zcb_error engine_in_folder(const char *folder, char *path)
                                       : error;
 }
 
-/* Puts the engine itself for a .NET tool's launcher, which is slower to start and another process than
- * the engine. Any other file stays. */
+/* Puts the engine itself for a .NET tool's launcher, which is slower to start and another process
+ * than the engine. Any other file stays. */
 static void skip_launcher(char *path)
 {
     char folder[PATH_BYTES];

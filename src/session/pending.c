@@ -1,7 +1,7 @@
-/* The table of commands that are under way, by id and in order, and the queue of those that are done. */
-#include <stdlib.h>
-
+/* The table of pending commands, by id and in order, and the queue of those that are done. */
 #include "session.h"
+
+#include <stdlib.h>
 
 #define FIRST_BUCKETS 64
 
@@ -10,6 +10,7 @@ static struct pending **bucket_of(const zcb_session *session, uint64_t id)
     return &session->buckets[id & (session->bucket_count - 1)];
 }
 
+/* False: no memory, and there are no buckets at all. */
 static bool grow_buckets(zcb_session *session)
 {
     size_t count = session->bucket_count ? session->bucket_count * 2 : FIRST_BUCKETS;
@@ -116,8 +117,8 @@ void zcbi_pending_unqueue(zcb_session *session, const struct pending *pending)
         session->last_done = before;
 }
 
-/* A receive that took no message. Or a send of which not even an error comes as a message: the engine doesn't have the
- * channel, and a thread that receives would wait for ever. */
+/* A receive took no message. Or a send cannot even send an error message, because the engine does
+ * not have the channel: a thread that receives would wait for ever. */
 static void refuse_transfer(const struct pending *pending)
 {
     if (pending->op == ZCB_OP_SEND)

@@ -46,7 +46,7 @@ static void clear_texts(zcb_result *result)
     result->message = NULL;
 }
 
-/* ---------------------------------------------------------------- arriving */
+/* ---------------------------------------------------------------- adding replies */
 
 zcb_result *zcbi_result_create(uint64_t id, uint32_t op)
 {
@@ -86,7 +86,8 @@ static zcb_completion completion_of(const zcb_part *part)
                             .execution_ns = wire.execution_ns};
 }
 
-/* Text stays where it lies if that memory is kept and it is all that there is of its stream. */
+/* kept: the memory of the part will be kept. Then it need not be copied, if it is the stream's only
+ * text. */
 static void add_text(zcb_result *result, const zcb_part *part, bool kept)
 {
     struct text *text = &result->text[part->kind - ZCB_PART_OUT];
@@ -104,7 +105,7 @@ static void set_lost_text(zcb_result *result)
         (struct text){.text = lost, .bytes = sizeof(lost) - 1};
 }
 
-/* Without all of its text a result is no success. */
+/* A result that lacks some of its text is no success. */
 static void end_incomplete(zcb_result *result, zcb_status status)
 {
     result->completion =
@@ -142,7 +143,7 @@ void zcbi_result_end(zcb_result *result, zcb_status status, const char *err)
         set_lost_text(result);
 }
 
-/* ---------------------------------------------------------------- reading it */
+/* ---------------------------------------------------------------- the accessors */
 
 uint64_t zcb_result_id(const zcb_result *result)
 {

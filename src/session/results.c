@@ -1,4 +1,4 @@
-/* Handing out results: the waits for them. */
+/* zcb_session_wait and zcb_session_next: the waits for results. */
 #include "session.h"
 
 static zcb_error await_result(zcb_session *session, struct pending *pending, const zcb_wait *wait)
@@ -15,7 +15,7 @@ static zcb_error await_result(zcb_session *session, struct pending *pending, con
     return pending->done && error != ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
 }
 
-/* Nobody waits for it any more: its result goes where it would have gone. */
+/* A zcb_session_wait has given up. If the command is done, zcb_session_next gives its result. */
 static void stop_awaiting(zcb_session *session, struct pending *pending)
 {
     pending->awaited = false;

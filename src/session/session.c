@@ -1,13 +1,15 @@
-/* The life of a session: whether it goes on, why it ended, and how it is ended. */
+/* The end of a session: noticing it, its reason, closing. */
 #include "session.h"
-#include "platform/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KILL_WAIT_MS 10000 /* the kernel first frees the memory of what it kills */
+#include "platform/error.h"
+
+#define KILL_WAIT_MS                                                                               \
+    10000 /* the kernel frees a process's memory before it says that it has ended */
 
 zcb_error zcbi_session_owned(const zcb_session *session)
 {
@@ -61,7 +63,8 @@ void zcbi_session_kill(zcb_session *session)
     zcbi_plat_process_hang_up_group(&session->child);
 }
 
-/* Reaps what was started, once, if it has ended. Who kills an engine means what it had started, too. */
+/* Takes the exit code of the started process, once, if it has ended. If the engine was killed, the
+ * processes that it started are hung up on as well. */
 static bool reap_once(zcb_session *session, int *code)
 {
     if (session->reaped || !zcbi_plat_process_ended(&session->child, code))
@@ -72,7 +75,7 @@ static bool reap_once(zcb_session *session, int *code)
     return true;
 }
 
-/* What the kernel says of the engine's end, if it was our own child. */
+/* The engine's exit code, if the engine is the started process. */
 static bool exit_status(zcb_session *session, int *code)
 {
     return session->child.pid == session->pid && reap_once(session, code);
@@ -106,7 +109,8 @@ void zcbi_session_lose_ended(zcb_session *session)
     static const zcb_wait at_once = {0};
     if (session->reading)
         return;
-    /* At most what can have been there: others may have the channel's memory, and write on. */
+    /* At most as many replies as the ring holds: another process may have the memory, and write
+     * on. */
     for (unsigned i = 0; i <= RING_ENTRIES && !session->ended; i++)
         if (zcbi_session_read(session, NULL, NULL, &at_once))
             break;
@@ -169,7 +173,7 @@ void zcb_session_close(zcb_session *session, int64_t grace_ms)
     bool first = !session->closing;
     session->closing = true;
     for (struct paired_channel *b = session->bridges; b; b = b->next)
-        zcbi_paired_close(b); /* before the engine hears of it: its end must not be seen first */
+        zcbi_paired_close(b); /* first, or a wait might see the engine's end instead */
     zcbi_session_end(session, "it was closed");
     zcbi_plat_mutex_unlock(&session->lock);
     if (first)
@@ -192,10 +196,10 @@ static void free_tables(zcb_session *session)
 
 void zcbi_session_release(zcb_session *session)
 {
-    if (atomic_fetch_sub(&session->references, 1) != 1)
+    if (atomic_fetch_sub(&session->references, 1) != 1) /* partner: zcbi_session_release */
         return;
     free_tables(session);
-    zcbi_plat_loop_event_destroy(&session->loop_event); /* before what it watches */
+    zcbi_plat_loop_event_destroy(&session->loop_event); /* before the handles that it watches */
     zcb_channel_free(session->commands);
     zcb_channel_free(session->urgent);
     if (session->process != session->child.process)

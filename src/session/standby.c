@@ -1,9 +1,10 @@
 /*
- * The threads that wait while another one reads.
+ * The threads that wait while another one reads ("followers" of that one), and the standby thread.
  *
- * The threads in zcb_session_next stand by: they sleep on a bell of their own, which is armed, so that it is rung, only
- * while commands with ZCB_COMMAND_NOTIFY are pending and nobody reads. So a thread that submits a command and then
- * waits itself wakes nobody: it disarms the bell and reads. zcb_session_event is that bell for an event loop.
+ * A thread in zcb_session_next is a standby thread. It sleeps on a bell of its own, which is armed
+ * only while commands with ZCB_COMMAND_NOTIFY are pending and no thread reads. So a thread that
+ * submits a command and waits for it wakes no other thread: it disarms the bell and reads.
+ * zcb_session_event is that bell for an event loop.
  */
 #include "session.h"
 
@@ -57,7 +58,7 @@ static void set_loop_event(zcb_session *session)
         zcbi_plat_event_set(zcbi_rx_standby_bell(session->commands));
 }
 
-/* From now on the bell is rung for what comes. False: something has come already. */
+/* From now on the bell is rung for new data. False: there is data now. */
 static bool arm_standby(zcb_session *session)
 {
     if (session->armed)
@@ -87,8 +88,8 @@ void zcbi_session_hand_over(zcb_session *session)
         return;
     struct follower *next = NULL;
     for (struct follower *f = session->followers; f; f = f->next) {
-        if (atomic_load(&f->waiter.woken))
-            return; /* one is on its way */
+        if (atomic_load(&f->waiter.woken)) /* partner: zcbi_waiter_wake */
+            return;                        /* this one will read, or hand over */
         if (!next || next->stands_by)
             next = f;
     }
@@ -108,14 +109,16 @@ void zcbi_session_wake_standby(zcb_session *session)
     set_loop_event(session);
 }
 
-enum { CALLED, RUNG, ENGINE_ENDED };
+/* Indices of the handles that a standby thread sleeps on. */
+enum { WOKEN, RUNG, ENGINE_ENDED };
 
-/* Without the lock: sleeps until it is called, the bell is rung, the engine ends or a deadline passes. */
+/* Without the lock: sleeps until it is woken, the bell is rung, the engine ends or a deadline
+ * passes. */
 static zcb_error sleep_in_standby(zcb_session *session, struct follower *self, const zcb_wait *wait,
                                   unsigned *which)
 {
     const plat_handle handles[] = {
-        [CALLED] = self->waiter.event,
+        [WOKEN] = self->waiter.event,
         [RUNG] = zcbi_rx_standby_bell(session->commands),
         [ENGINE_ENDED] = session->process,
     };
@@ -123,7 +126,7 @@ static zcb_error sleep_in_standby(zcb_session *session, struct follower *self, c
     limits.deadline_ns = self->until_ns;
     zcb_error error = ZCB_OK;
     atomic_store(&self->waiter.asleep, 1); /* partner: zcbi_waiter_wake */
-    if (!atomic_load(&self->waiter.woken))
+    if (!atomic_load(&self->waiter.woken)) /* partner: zcbi_waiter_wake */
         error = zcbi_wait_handles(handles, 3, &limits, which);
     atomic_store(&self->waiter.asleep, 0);
     if (!error && *which == RUNG)
@@ -131,8 +134,6 @@ static zcb_error sleep_in_standby(zcb_session *session, struct follower *self, c
     return error;
 }
 
-/* Under the lock, which is given up meanwhile: waits until there is something to read or nobody else to do
- * it, and acts on deadlines. */
 zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
 {
     int64_t deadline = wait_deadline(wait);
@@ -144,7 +145,7 @@ zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
     session->followers = &self;
     zcbi_session_hand_over(session);
     zcbi_plat_mutex_unlock(&session->lock);
-    unsigned which = CALLED;
+    unsigned which = WOKEN;
     error = sleep_in_standby(session, &self, wait, &which);
     zcbi_plat_mutex_lock(&session->lock);
     remove_follower(session, &self);
@@ -177,7 +178,7 @@ zcb_error zcb_session_event(zcb_session *session, intptr_t *event)
         error = zcbi_plat_loop_event_create(zcbi_rx_standby_bell(session->commands),
                                             session->process, &session->loop_event);
         if (!error)
-            set_loop_event(session); /* there may be something by now */
+            set_loop_event(session); /* a result may be there already */
     }
     if (!error)
         *event = session->loop_event.handle;

@@ -1,8 +1,8 @@
-/* Starting a session, and undoing a start that failed. */
+/* zcb_session_start: the steps of a start, and undoing one that failed. */
+#include "start.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "start.h"
 
 #define DEFAULT_GRACE_MS 5000
 #define EXIT_WAIT_MS 10000
@@ -34,7 +34,6 @@ static zcb_error session_allocate(const zcb_session_options *options, const char
     return ZCB_OK;
 }
 
-/* Undoes a start that failed. */
 static void undo_start(struct starting *start)
 {
     zcb_session *session = start->session;
