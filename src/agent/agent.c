@@ -17,7 +17,7 @@ struct joined {
     struct joined *next;
     uint32_t number;
     char label[ZCB_MAX_LABEL_BYTES + 1];
-    zcb_error error; /* joining failed; kept to be said when it is asked for */
+    zcb_error error; /* of joining; zcb_agent_channel returns it */
     zcb_channel *channel;
 };
 
@@ -31,8 +31,8 @@ struct zcb_agent {
     uint32_t width;
     zcb_channel *commands;
     zcb_channel *urgent;
-    bool unrung;              /* a completion was sent that no standby was woken for */
-    _Atomic uint64_t starved; /* the command that some text of was lost, or 0 */
+    bool unrung;              /* a lazy completion was sent since the last flush */
+    _Atomic uint64_t starved; /* id of a command whose text was lost in part, or 0 */
     unsigned char *text;      /* the parts of the current command */
     size_t text_capacity;
     zcb_part part;
@@ -43,8 +43,9 @@ struct zcb_agent {
 
 /* ---------------------------------------------------------------- channels of bridges */
 
-/* Under the lock: enters what has come by the link. What the program has closed meanwhile is not kept: where there
- * were no descriptors for it at the time, it was told to be forgotten before it came. */
+/* Under the lock: joins the channels that wait on the link. One that the program has closed since
+ * is not kept: its close request may have come before it, while this process had no descriptors for
+ * it. */
 static zcb_error accept_channels(zcb_agent *agent)
 {
     for (;;) {
@@ -102,7 +103,7 @@ zcb_error zcb_agent_channel(zcb_agent *agent, uint32_t number, zcb_channel **cha
     return error;
 }
 
-/* The program's closing shows in the channel before the engine hears of it. */
+/* A closed channel can be seen before the program's request to close it arrives. */
 static bool is_open_with(const struct joined *joined, const char *label)
 {
     return *label && strcmp(joined->label, label) == 0 &&
@@ -191,7 +192,7 @@ static zcb_error say_hello(zcb_agent *agent, const char *version)
     struct link_record hello = {.type = LINK_HELLO, .pid = zcbi_plat_getpid()};
     snprintf(hello.engine_version, sizeof(hello.engine_version), "%s", version);
     zcb_error error = zcbi_link_send(agent->link, &hello);
-    /* Nothing was waited for: the system has no room even for the first record. */
+    /* The link is new: if it is full, the system has no room even for the first record. */
     return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
 }
 
@@ -328,7 +329,7 @@ zcb_error zcb_agent_next(zcb_agent *agent, zcb_command *command, const zcb_wait 
 {
     if (!agent || !command)
         return ZCB_ERR_INVALID;
-    if (zcbi_rx_is_ending(agent->commands)) /* what is still queued does not run */
+    if (zcbi_rx_is_ending(agent->commands)) /* commands that are still queued do not run */
         return ZCB_ERR_CLOSED;
     zcb_message message;
     zcb_error error = zcb_receive_begin(agent->commands, ZCB_WISH_COPY, &message, wait);
@@ -388,7 +389,7 @@ zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts,
     struct parts_writer writer = {.parts = parts, .count = count};
     zcb_error error = send_parts(agent, id, 0, &writer, false);
     if (error)
-        atomic_store(&agent->starved, id);
+        atomic_store(&agent->starved, id); /* partner: zcb_agent_complete */
     return error;
 }
 
@@ -409,7 +410,8 @@ static zcb_error send_completion(zcb_agent *agent, uint64_t id, const zcb_comple
     return send_parts(agent, id, REPLY_COMPLETES, &writer, lazy);
 }
 
-/* Rather a completion without its texts, and rather no session, than a program that waits for ever. */
+/* Sends a completion without texts; if that fails too, ends the session. Otherwise the program
+ * would wait for ever. */
 static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id,
                                         const zcb_completion *completion, bool lazy)
 {
@@ -432,7 +434,7 @@ zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id, const zcb_completion
     if (lazy)
         agent->unrung = true;
     zcb_error error = ZCB_ERR_NO_MEMORY;
-    if (atomic_load(&agent->starved) != id)
+    if (atomic_load(&agent->starved) != id) /* partner: zcb_agent_output */
         error = send_completion(agent, id, completion, parts, count, lazy);
     return zcbi_error_is_shortage(error) ? complete_without_texts(agent, id, completion, lazy)
                                          : error;

@@ -8,6 +8,7 @@
 
 #define NS_PER_SECOND 1000000000
 
+/* The epoll instance watches the event, the process and a timer for the deadline. */
 struct timer {
     int fd;
 };
@@ -46,7 +47,7 @@ void zcbi_plat_loop_event_set_deadline(plat_loop_event *loop_event, int64_t dead
     if (deadline_ns == loop_event->deadline_ns)
         return;
     loop_event->deadline_ns = deadline_ns;
-    struct itimerspec time = {0}; /* disarms it, and clears what it has said */
+    struct itimerspec time = {0}; /* disarms the timer, which is no longer readable then */
     if (deadline_ns != ZCB_NEVER) {
         int64_t at = deadline_ns > 0 ? deadline_ns : 1;
         time.it_value =

@@ -16,8 +16,8 @@
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define HUGE_PAGE_BYTES ((uintptr_t)2 << 20)
 #define HUGE_WORTHWHILE_BYTES ((size_t)4 << 20)
-/* A signal undoes the fallocate call that it interrupts. Committing in small steps makes sure that a
- * process with a fast timer, or .NET's signals, gets on. */
+/* A signal undoes the fallocate call that it interrupts. In small steps a process with a fast
+ * timer, or with .NET's signals, still makes progress. */
 #define COMMIT_STEP_BYTES ((size_t)2 << 20)
 
 static bool is_size(size_t bytes)
@@ -31,7 +31,7 @@ static bool is_range(const plat_memory *memory, size_t offset, size_t bytes)
            offset <= memory->bytes && bytes <= memory->bytes - offset;
 }
 
-/* 0 or an errno. The memory is not owned on failure. */
+/* 0 or an errno. On failure fd stays the caller's. */
 static int map_memory(int fd, size_t bytes, plat_memory *memory)
 {
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -41,7 +41,8 @@ static int map_memory(int fd, size_t bytes, plat_memory *memory)
     return 0;
 }
 
-/* A file beyond this limit is not only refused: the signal SIGXFSZ ends a process that does not expect it. */
+/* Beyond the limit (ulimit -f) the kernel sends SIGXFSZ, which ends a process that does not expect
+ * it. */
 static bool is_within_file_limit(size_t bytes)
 {
     struct rlimit limit;
@@ -59,7 +60,7 @@ zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
     if (fd < 0)
         return zcbi_posix_error(errno);
     int number = 0;
-    /* Linux makes it readable and writable by everybody. */
+    /* fchmod: a new memfd is readable and writable by everybody. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, (off_t)bytes) != 0 ||
         fcntl(fd, F_ADD_SEALS, SIZE_SEALS) != 0)
         number = errno;
@@ -71,7 +72,7 @@ zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
     return zcbi_posix_error(number);
 }
 
-/* True when nobody can take pages away from a mapping of the whole file, nor add to it. */
+/* True for a memfd of this size that no process can resize: a mapping of it keeps its pages. */
 static bool is_sealed_memory(int fd, size_t bytes)
 {
     struct statfs system;
@@ -100,7 +101,7 @@ void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
     (void)written;
 }
 
-/* 0 or an errno. Unlike a touch it reports what would be a SIGBUS. */
+/* 0 or an errno, where touching the pages could be a SIGBUS. */
 static int populate_pages(const plat_memory *memory, size_t offset, size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE); /* may be larger than PLAT_PAGE_BYTES */
@@ -140,7 +141,7 @@ zcb_error zcbi_plat_memory_commit(const plat_memory *memory, size_t offset, size
     while (bytes > 0) {
         size_t step = bytes < COMMIT_STEP_BYTES ? bytes : COMMIT_STEP_BYTES;
         zcb_error error = commit_step(memory, offset, step);
-        if (error != ZCB_OK)
+        if (error)
             return error;
         offset += step;
         bytes -= step;
@@ -170,7 +171,7 @@ void zcbi_plat_memory_release_handle(plat_memory *memory)
 
 void zcbi_plat_memory_unmap(plat_memory *memory)
 {
-    if (memory->base != NULL)
+    if (memory->base)
         munmap(memory->base, memory->bytes);
     memory->base = NULL;
     memory->bytes = 0;
@@ -180,8 +181,9 @@ void zcbi_plat_advise_huge(void *memory, size_t bytes)
 {
     if (bytes < HUGE_WORTHWHILE_BYTES)
         return;
-    /* With the pages that it shares at both ends: an allocator's header before it would cost a whole huge page
-     * of small ones. Where a huge page does not lie in one mapping the kernel uses small ones. */
+    /* From the huge page that the memory begins in: an allocator's header before it would otherwise
+     * cost a huge page's worth of small ones. The kernel skips huge pages that do not lie in one
+     * mapping. */
     size_t lead = (size_t)((uintptr_t)memory % HUGE_PAGE_BYTES);
     unsigned char *start = (unsigned char *)memory - lead;
     size_t all = (lead + bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;

@@ -9,8 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* C libraries before glibc 2.36 lack these; the numbers are the kernel's, the same on every
- * architecture that it has gained since. */
+/* glibc before 2.36 does not define these. The numbers are the same on every architecture. */
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
@@ -19,7 +18,7 @@
 #endif
 #define ID_TYPE_PIDFD ((idtype_t)3)
 
-/* What is said of a child whose exit code somebody else has taken. */
+/* For a child whose exit code another part of the process has taken. */
 #define EXIT_CODE_UNKNOWN 255
 
 int64_t zcbi_plat_getpid(void)
@@ -63,7 +62,7 @@ bool zcbi_plat_process_ended(plat_child *child, int *exit_code)
         outcome = waitid(ID_TYPE_PIDFD, (id_t)child->process, &end, WEXITED | WNOHANG);
     while (outcome != 0 && errno == EINTR);
     if (outcome != 0) {
-        /* ECHILD: it was reaped already, or this process ignores SIGCHLD. */
+        /* ECHILD: the child was reaped already, or this process ignores SIGCHLD. */
         if (!is_signalled(child->process))
             return false;
         *exit_code = EXIT_CODE_UNKNOWN;
@@ -85,7 +84,7 @@ void zcbi_plat_end_text(int exit_code, char *text, size_t bytes)
 
 void zcbi_plat_process_kill(int64_t pid, plat_handle process)
 {
-    (void)pid; /* may be another process by now; the handle cannot */
+    (void)pid; /* the id may be another process's by now; the handle cannot */
     syscall(SYS_pidfd_send_signal, (int)process, SIGKILL, NULL, 0);
 }
 

@@ -8,13 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Room for the handles of a record and for the kernel's word on its sender. */
+/* Room for the handles of a record and for its sender's credentials. */
 union control {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(PLAT_LINK_HANDLES * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
-/* What a control buffer held. Without credentials it has room for more handles than a record's. */
+/* The contents of a control buffer. Without credentials it has room for more handles than a record
+ * may have. */
 struct cargo {
     int fds[sizeof(union control) / sizeof(int)];
     unsigned count;
@@ -32,7 +33,7 @@ zcb_error zcbi_plat_link_pair(plat_handle *a, plat_handle *b)
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return zcbi_posix_error(errno);
-    /* Both now, before anything is sent: a record sent earlier arrives without its sender. */
+    /* Before anything is sent: a record that was sent earlier would arrive without its sender. */
     if (pass_credentials(ends[0]) != 0 || pass_credentials(ends[1]) != 0) {
         zcb_error error = zcbi_posix_error(errno);
         close(ends[0]);
@@ -54,10 +55,10 @@ static bool is_link(int fd)
            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_bytes) == 0 && domain == AF_UNIX;
 }
 
-/* The descriptor that a text of digits alone names, or -1. */
+/* The number in a text of digits alone, or -1. */
 static int parse_descriptor(const char *text)
 {
-    if (*text == '\0' || text[strspn(text, "0123456789")] != '\0')
+    if (*text == 0 || text[strspn(text, "0123456789")] != 0)
         return -1;
     errno = 0;
     long number = strtol(text, NULL, 10);
@@ -67,7 +68,7 @@ static int parse_descriptor(const char *text)
 zcb_error zcbi_plat_link_inherited(plat_handle *link)
 {
     const char *text = getenv(ZCB_LINK_VARIABLE);
-    if (text == NULL)
+    if (!text)
         return ZCB_ERR_NOT_FOUND;
     int fd = parse_descriptor(text);
     unsetenv(ZCB_LINK_VARIABLE);
@@ -112,7 +113,7 @@ static void attach_handles(struct msghdr *message, union control *room, const pl
 zcb_error zcbi_plat_link_send(plat_handle link, const void *record, size_t bytes,
                               const plat_handle *handles, unsigned count)
 {
-    /* An empty record could not be told from the end of the link. */
+    /* A receiver could not tell an empty record from the end of the link. */
     if (bytes == 0 || bytes > PLAT_LINK_BYTES || count > PLAT_LINK_HANDLES)
         return ZCB_ERR_INVALID;
     struct iovec piece = {.iov_base = (void *)(uintptr_t)record, .iov_len = bytes};
@@ -129,7 +130,7 @@ zcb_error zcbi_plat_link_send(plat_handle link, const void *record, size_t bytes
 static struct cargo unpack_control(struct msghdr *message)
 {
     struct cargo cargo = {.count = 0};
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
          header = CMSG_NXTHDR(message, header)) {
         if (header->cmsg_level != SOL_SOCKET)
             continue;
@@ -146,7 +147,7 @@ static struct cargo unpack_control(struct msghdr *message)
     return cargo;
 }
 
-/* What is wrong with a record that came. */
+/* The error for a record that arrived, or ZCB_OK. */
 static zcb_error check_record(ssize_t bytes, int flags, const struct cargo *cargo,
                               unsigned handle_capacity)
 {
@@ -154,13 +155,14 @@ static zcb_error check_record(ssize_t bytes, int flags, const struct cargo *carg
         return ZCB_ERR_PEER_GONE;
     if ((flags & MSG_TRUNC) || cargo->count > handle_capacity)
         return ZCB_ERR_PROTOCOL;
-    /* Cut off with room left: this process has no descriptors left. */
+    /* Truncated although there was room: this process has no descriptors left. */
     if (flags & MSG_CTRUNC)
         return cargo->count < PLAT_LINK_HANDLES ? ZCB_ERR_NO_HANDLES : ZCB_ERR_PROTOCOL;
     return ZCB_OK;
 }
 
-/* A peer that closed without reading all leaves one ECONNRESET ahead of what it had sent. */
+/* A peer that closed its end without reading all leaves one ECONNRESET ahead of its last
+ * records. */
 static ssize_t receive_message(int link, struct msghdr *message, int flags)
 {
     ssize_t received;
@@ -170,7 +172,8 @@ static ssize_t receive_message(int link, struct msghdr *message, int flags)
     return received;
 }
 
-/* Takes the record that was looked at off the link; the handles that came by the look stay. */
+/* Removes the record that was peeked at from the link. The handles that came with the peek stay
+ * open. */
 static zcb_error remove_first(int link)
 {
     struct msghdr nothing = {0};
@@ -195,7 +198,7 @@ zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity
         zcb_error removing = remove_first((int)link);
         error = error ? error : removing;
     }
-    if (error != ZCB_OK) {
+    if (error) {
         for (unsigned i = 0; i < cargo.count; i++)
             close(cargo.fds[i]);
         return error;
@@ -204,7 +207,7 @@ zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity
         handles[i] = cargo.fds[i];
     *count = cargo.count;
     *bytes = (size_t)received;
-    if (sender_pid != NULL)
+    if (sender_pid)
         *sender_pid = cargo.sender_pid;
     return ZCB_OK;
 }
@@ -215,7 +218,7 @@ zcb_error zcbi_plat_link_peer_pid(plat_handle link, int64_t *pid)
     socklen_t bytes = sizeof(maker);
     if (getsockopt((int)link, SOL_SOCKET, SO_PEERCRED, &maker, &bytes) != 0)
         return zcbi_posix_error(errno);
-    /* 0: it lives in a pid namespace that this process cannot see. */
+    /* 0: the process is in a pid namespace that this one cannot see. */
     if (maker.pid <= 0)
         return ZCB_ERR_SYSTEM;
     *pid = maker.pid;

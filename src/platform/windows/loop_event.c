@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-/* The event itself is what is waited for; the process's end and the deadline set it. */
+/* The handle is the event itself. The process's end and the deadline set it, by the system's thread
+ * pool. */
 struct setters {
     HANDLE event;
     HANDLE process_wait;
@@ -17,7 +18,7 @@ static VOID CALLBACK set_event(PVOID event, BOOLEAN timed_out)
 
 static void release_setters(struct setters *setters)
 {
-    /* INVALID_HANDLE_VALUE: until no callback runs any more. */
+    /* INVALID_HANDLE_VALUE: waits until no callback runs. */
     if (setters->process_wait)
         UnregisterWaitEx(setters->process_wait, INVALID_HANDLE_VALUE);
     if (setters->timer_wait)
