@@ -14,8 +14,8 @@ struct zcb_cancel {
 
 static inline bool wait_is_cancelled(const zcb_wait *wait)
 {
-    return wait && wait->cancel &&
-           atomic_load(&wait->cancel->set) != 0; /* partner: zcb_cancel_set */
+    /* partner: zcb_cancel_set */
+    return wait && wait->cancel && atomic_load(&wait->cancel->set) != 0;
 }
 
 #endif

@@ -130,13 +130,13 @@ void zcbi_channel_set_peer(zcb_channel *channel, plat_handle peer)
 
 void zcbi_channel_add_user(zcb_channel *channel)
 {
-    atomic_fetch_add(&channel->users, 1);
+    atomic_fetch_add(&channel->users, 1); /* partner: zcb_channel_free */
     zcbi_channel_keep(channel);
 }
 
 void zcbi_channel_keep(zcb_channel *channel)
 {
-    atomic_fetch_add(&channel->references, 1);
+    atomic_fetch_add(&channel->references, 1); /* partner: zcbi_channel_release */
 }
 
 void zcbi_channel_release(zcb_channel *channel)

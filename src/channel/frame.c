@@ -211,10 +211,11 @@ bool zcbi_frame_has_freed(struct frame *frame)
 
 void zcbi_frame_collect_freed(struct frame *frame)
 {
+    /* partner: zcbi_frame_free_later. A chunk that is missed here is found by memory_ready, or by the
+     * next sender. */
     if (!atomic_load_explicit(&frame->freed, memory_order_relaxed))
-        return; /* a chunk that is missed here is found by memory_ready, or by the next sender */
-    struct freed_chunk *freed =
-        atomic_exchange(&frame->freed, NULL); /* partner: zcbi_frame_free_later */
+        return;
+    struct freed_chunk *freed = atomic_exchange(&frame->freed, NULL);
     for (const struct freed_chunk *f = freed; f; f = f->next)
         release_hold(frame, f->chunk);
     free_freed_list(freed);

@@ -10,7 +10,7 @@
 
 void zcbi_region_reference(struct region *region)
 {
-    atomic_fetch_add(&region->references, 1);
+    atomic_fetch_add(&region->references, 1); /* partner: zcbi_region_release */
 }
 
 void zcbi_region_release(struct region *region)

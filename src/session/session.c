@@ -27,7 +27,7 @@ zcb_error zcbi_session_state(const zcb_session *session)
 
 void zcbi_session_reference(zcb_session *session)
 {
-    atomic_fetch_add(&session->references, 1);
+    atomic_fetch_add(&session->references, 1); /* partner: zcbi_session_release */
 }
 
 /* ---------------------------------------------------------------- the end */

@@ -128,7 +128,7 @@ static zcb_error sleep_in_standby(zcb_session *session, struct follower *self, c
     atomic_store(&self->waiter.asleep, 1); /* partner: zcbi_waiter_wake */
     if (!atomic_load(&self->waiter.woken)) /* partner: zcbi_waiter_wake */
         error = zcbi_wait_handles(handles, 3, &limits, which);
-    atomic_store(&self->waiter.asleep, 0);
+    atomic_store(&self->waiter.asleep, 0); /* partner: zcbi_waiter_wake */
     if (!error && *which == RUNG)
         zcbi_plat_event_clear(handles[RUNG]);
     return error;

@@ -101,15 +101,15 @@ static zcb_error commit_units(const plat_memory *memory, size_t first, size_t en
     if (!VirtualAlloc(memory->base + from, to - from, MEM_COMMIT, PAGE_READWRITE))
         return windows_last_error();
     for (size_t unit = first; unit < end; unit++)
-        atomic_store_explicit(&memory->known[unit], 1,
-                              memory_order_relaxed); /* partner: is_known */
+        /* partner: is_known */
+        atomic_store_explicit(&memory->known[unit], 1, memory_order_relaxed);
     return ZCB_OK;
 }
 
 static bool is_known(const plat_memory *memory, size_t unit)
 {
-    return atomic_load_explicit(&memory->known[unit], memory_order_relaxed) !=
-           0; /* partner: commit_units */
+    /* partner: commit_units */
+    return atomic_load_explicit(&memory->known[unit], memory_order_relaxed) != 0;
 }
 
 zcb_error zcbi_plat_memory_ensure(const plat_memory *memory, size_t offset, size_t bytes)
