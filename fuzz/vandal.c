@@ -206,7 +206,7 @@ void vandal_publish(struct vandal *vandal, struct input *input)
     d.chunk = d.bytes ? input_pick(input, 64) : NO_CHUNK;
     d.offset = d.bytes ? input_take(input, 2) : 0;
     if (!first && whole) { /* the rest of a message in one block */
-        d.chunk = before->block;
+        d.chunk = before->chunk;
         d.offset = before->offset + before->bytes;
     }
     if (!first && last)

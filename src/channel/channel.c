@@ -225,7 +225,7 @@ void zcbi_channel_pace_init(struct pace *pace, const zcb_wait *wait)
 /* ---------------------------------------------------------------- closing */
 
 /* Closes both streams: the flags first, then all bells, whether a side says that it sleeps or not.
- * The bells are cleared before: setting a full one would block if the other process had made it
+ * The bells are cleared before: setting a full one would wait if the other process had made it
  * blocking. */
 static void close_streams(zcb_channel *channel)
 {

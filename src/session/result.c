@@ -10,7 +10,7 @@ static bool is_stream(uint32_t kind)
 
 /* ---------------------------------------------------------------- text */
 
-static bool reserve_text(struct text *text, size_t more)
+static bool grow_text(struct text *text, size_t more)
 {
     if (more < text->capacity - text->bytes && text->capacity > 0)
         return true;
@@ -28,7 +28,7 @@ static bool reserve_text(struct text *text, size_t more)
 
 static bool append_text(struct text *text, const void *more, size_t bytes)
 {
-    if (!reserve_text(text, bytes))
+    if (!grow_text(text, bytes))
         return false;
     memcpy(text->own + text->bytes, more, bytes);
     text->bytes += bytes;
