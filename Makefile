@@ -89,6 +89,7 @@ format: setup-lint ## rewrite the sources as the formatters want them
 lint: setup-lint build/lint/build.ninja ## formatters, linters and compiler warnings
 	scripts/check-listed.sh
 	scripts/check-rooms.sh
+	scripts/check-partners.sh
 	clang-format --dry-run --Werror $(C_FILES)
 	meson compile -C build/lint
 	run-clang-tidy -quiet -p build/lint '/(src|python/native|examples)/' 2>/dev/null

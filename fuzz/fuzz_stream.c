@@ -53,7 +53,7 @@ static void require_inside(const zcb_channel *channel)
     if (in->active)
         require(in->arrived <= in->message.bytes && in->read <= in->arrived);
     require(out->published <= out->message.bytes && out->written <= out->message.bytes);
-    require(channel->tx.frame.free_extent_count <= BLOCKS + 1);
+    require(channel->tx.frame.free_extent_count <= CHUNKS + 1);
     require(channel->tx.frame.free_piece_count <= geometry->pieces);
 }
 

@@ -57,7 +57,7 @@ static uint64_t boundary(const struct vandal *vandal, struct input *input)
         0,
         1,
         geometry->pieces,
-        BLOCKS,
+        CHUNKS,
         RING_ENTRIES,
         UINT32_MAX,
         UINT64_MAX,
@@ -155,11 +155,11 @@ void vandal_scribble(struct vandal *vandal, struct input *input)
         write_flag(vandal, input, control + flags[input_pick(input, COUNT(flags))]);
         break;
     case 2:
-        write_flag(vandal, input, &returns_of(vandal, stream)[input_take(input, 2) % BLOCKS]);
+        write_flag(vandal, input, &returns_of(vandal, stream)[input_take(input, 2) % CHUNKS]);
         break;
     case 3:
         write_flag(vandal, input,
-                   &returns_of(vandal, stream)[(vandal->returned + input_pick(input, 4)) % BLOCKS]);
+                   &returns_of(vandal, stream)[(vandal->returned + input_pick(input, 4)) % CHUNKS]);
         break;
     case 4:
         spoil(vandal, input,
@@ -203,16 +203,16 @@ void vandal_publish(struct vandal *vandal, struct input *input)
                            .marks = marks};
     bool first = marks & MARK_FIRST, last = marks & MARK_LAST, whole = marks & MARK_WHOLE;
     d.message_bytes = last ? d.bytes : d.bytes + input_take(input, 1);
-    d.block = d.bytes ? input_pick(input, 64) : NO_BLOCK;
+    d.chunk = d.bytes ? input_pick(input, 64) : NO_CHUNK;
     d.offset = d.bytes ? input_take(input, 2) : 0;
     if (!first && whole) { /* the rest of a message in one block */
-        d.block = before->block;
+        d.chunk = before->chunk;
         d.offset = before->offset + before->bytes;
     }
     if (!first && last)
         d.bytes = before->message_bytes - before->bytes;
     if (marks == MARK_ABORT)
-        d = (struct descriptor){.block = NO_BLOCK, .marks = MARK_ABORT};
+        d = (struct descriptor){.chunk = NO_CHUNK, .marks = MARK_ABORT};
     if (input_bit(input))
         spoil(vandal, input, &d);
     append(vandal, &d);
@@ -236,7 +236,7 @@ void vandal_send(struct vandal *vandal, const zcb_message *message, const void *
                            .message_bytes = message->bytes,
                            .kind = message->kind,
                            .flags = message->flags,
-                           .block = message->bytes ? (uint32_t)(vandal->head % BLOCKS) : NO_BLOCK,
+                           .chunk = message->bytes ? (uint32_t)(vandal->head % CHUNKS) : NO_CHUNK,
                            .marks = MARK_FIRST | MARK_WHOLE};
     uint64_t done = 0;
     do {
@@ -265,8 +265,8 @@ void vandal_consume(struct vandal *vandal, bool gives_back)
         return;
     struct descriptor d = ring_of(vandal, stream)[vandal->tail % RING_ENTRIES];
     atomic_store(&control->tail, ++vandal->tail);
-    if (!gives_back || d.block == NO_BLOCK || ((d.marks & MARK_WHOLE) && !(d.marks & MARK_LAST)))
+    if (!gives_back || d.chunk == NO_CHUNK || ((d.marks & MARK_WHOLE) && !(d.marks & MARK_LAST)))
         return;
-    atomic_store(&returns_of(vandal, stream)[vandal->returned % BLOCKS], d.block);
+    atomic_store(&returns_of(vandal, stream)[vandal->returned % CHUNKS], d.chunk);
     atomic_store(&control->returned, ++vandal->returned);
 }

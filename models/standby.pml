@@ -3,7 +3,7 @@
  *
  * Of three threads WAITERS wait for a result each (zcb_session_wait); the others stand by for results
  * that notify (zcb_session_next). One of all these reads at a time. The engine answers what was
- * submitted in any order; each answer may be "soon", which does not ring for who stands by before
+ * submitted in any order; each answer may be "lazy", which does not ring for who stands by before
  * zcb_agent_flush. Whoever is left asleep with his result on its way shows as an invalid end state.
  *
  * What only the holder of the session's lock sees is one step with what follows; what is shared with
@@ -275,7 +275,7 @@ inline zcbi_tx_ring()
     fi
 }
 
-/* send_reply (src/agent/agent.c), publish (src/channel/send.c); soon or not */
+/* send_reply (src/agent/agent.c), publish (src/channel/send.c); lazy or not */
 inline answer(id)
 {
     atomic {
@@ -283,12 +283,12 @@ inline answer(id)
         answers[head] = id;
         head++;
         if
-        :: soon = true
-        :: soon = false
+        :: lazy = true
+        :: lazy = false
         fi
     };
     if
-    :: soon && asleep == STANDBY
+    :: lazy && asleep == STANDBY
     :: else -> zcbi_tx_ring()
     fi
 }
@@ -298,17 +298,17 @@ inline flush()
 {
 #ifndef BROKEN_NO_FLUSH
     if
-    :: soon && tail != head -> zcbi_tx_ring()
+    :: lazy && tail != head -> zcbi_tx_ring()
     :: else
     fi;
 #endif
-    soon = false
+    lazy = false
 }
 
 active proctype engine()
 {
     byte who;
-    bool soon;
+    bool lazy;
     do
     :: head == ANSWERS -> break
     :: submitted[0] -> answer(0); flush()

@@ -53,7 +53,7 @@ static zcb_error say_hello(zcb_agent *agent, const char *version)
     struct link_record hello = {.type = LINK_HELLO, .pid = zcbi_plat_getpid()};
     snprintf(hello.engine_version, sizeof(hello.engine_version), "%s", version);
     zcb_error error = zcbi_link_send(agent->link, &hello);
-    /* Nothing was waited for: the system has no room even for the first record. */
+    /* The link is new: if it is full, the system has no room even for the first record. */
     return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
 }
 

@@ -192,7 +192,7 @@ struct ending {
     bool refused;       /* a receive that took no message */
     struct span reason; /* why it failed; no text: it did not */
     int64_t start_ns;   /* or 0 */
-    bool soon;          /* as in zcb_agent_complete */
+    bool lazy;          /* as in zcb_agent_complete */
 };
 /* All completions of transfers go through here. Never under the lock. */
 void zcbi_transfer_end(zcb_agent *agent, struct ending ending);

@@ -41,11 +41,12 @@ void zcbi_bridge_ends_accept(zcb_agent *agent)
 
 void zcbi_bridge_end_keep(struct bridge_end *end)
 {
-    atomic_fetch_add(&end->references, 1);
+    atomic_fetch_add(&end->references, 1); /* partner: zcbi_bridge_end_release */
 }
 
 void zcbi_bridge_end_release(struct bridge_end *end)
 {
+    /* partner: zcbi_bridge_end_keep */
     if (!end || atomic_fetch_sub(&end->references, 1) != 1)
         return;
     zcbi_inbox_destroy(end);

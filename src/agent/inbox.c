@@ -212,7 +212,7 @@ static void give_bridge_up(struct bridge_end *end)
 }
 
 /* There is no memory for the message: it is dropped, and its receive, perhaps one still to come, fails. */
-static void refuse(struct bridge_end *end, const zcb_detail *why, bool soon)
+static void refuse(struct bridge_end *end, const zcb_detail *why, bool lazy)
 {
     struct inbox *inbox = &end->inbox;
     drop(end);
@@ -228,7 +228,7 @@ static void refuse(struct bridge_end *end, const zcb_detail *why, bool soon)
     if (receive) {
         zcbi_transfer_end(
             end->agent,
-            (struct ending){.id = receive->id, .reason = zcbi_text(why->text), .soon = soon});
+            (struct ending){.id = receive->id, .reason = zcbi_text(why->text), .lazy = lazy});
         zcbi_receive_free(end->agent, receive);
         free(kept);
     } else if (!kept) {
@@ -237,7 +237,7 @@ static void refuse(struct bridge_end *end, const zcb_detail *why, bool soon)
 }
 
 /* Makes room for the message; ZCB_ERR_TIMEOUT: it waits for its receive. *over: it was done with here. */
-static zcb_error prepare(struct bridge_end *end, bool soon, bool *over)
+static zcb_error prepare(struct bridge_end *end, bool lazy, bool *over)
 {
     struct inbox *inbox = &end->inbox;
     const struct receive *receive;
@@ -260,7 +260,7 @@ static zcb_error prepare(struct bridge_end *end, bool soon, bool *over)
                     inbox->message.kind == ZCB_KIND_BYTES && inbox->message.bytes > 0;
     *over = !in_place && !allocate(end, &why);
     if (*over)
-        refuse(end, &why, soon);
+        refuse(end, &why, lazy);
     return ZCB_OK;
 }
 
@@ -322,7 +322,7 @@ static struct receive *deliver(struct bridge_end *end, zcb_error error, struct c
     return receive;
 }
 
-static void conclude(struct bridge_end *end, zcb_error error, zcb_lease *lease, bool soon)
+static void conclude(struct bridge_end *end, zcb_error error, zcb_lease *lease, bool lazy)
 {
     struct inbox *inbox = &end->inbox;
     zcb_agent *agent = end->agent;
@@ -342,7 +342,7 @@ static void conclude(struct bridge_end *end, zcb_error error, zcb_lease *lease, 
         zcbi_transfer_end(agent, (struct ending){.id = receive->id,
                                                  .stopped = receive->withdrawn,
                                                  .reason = zcbi_text(reason.text),
-                                                 .soon = soon});
+                                                 .lazy = lazy});
         zcbi_receive_free(agent, receive);
     }
     if (lost)
@@ -351,14 +351,14 @@ static void conclude(struct bridge_end *end, zcb_error error, zcb_lease *lease, 
 
 /* Deals with the message at the head of the stream, if there is one that can be dealt with. After a passing error go on,
  * on any thread; after others the inbox has ended. */
-static zcb_error take_one(struct bridge_end *end, bool soon, const zcb_wait *wait)
+static zcb_error take_one(struct bridge_end *end, bool lazy, const zcb_wait *wait)
 {
     struct inbox *inbox = &end->inbox;
     zcb_lease *lease = NULL;
     bool over = false;
     zcb_error error = inbox->stage == STAGE_NONE ? begin(end, wait) : ZCB_OK;
     if (!error && inbox->stage == STAGE_HEAD)
-        error = prepare(end, soon, &over);
+        error = prepare(end, lazy, &over);
     if (error || over)
         return error;
     error = is_withdrawn(end) ? ZCB_ERR_CANCELLED : read_on(end, &lease, wait);
@@ -368,7 +368,7 @@ static zcb_error take_one(struct bridge_end *end, bool soon, const zcb_wait *wai
         drop(end);
     else
         (void)zcb_receive_end(end->channel);
-    conclude(end, error, lease, soon);
+    conclude(end, error, lease, lazy);
     return ZCB_OK;
 }
 
@@ -441,7 +441,7 @@ bool zcbi_inbox_post(struct bridge_end *end, struct receive *receive)
 {
     struct inbox *inbox = &end->inbox;
     zcb_agent *agent = end->agent;
-    struct ending ending = {.id = receive->id, .refused = true, .soon = true};
+    struct ending ending = {.id = receive->id, .refused = true, .lazy = true};
     struct kept *kept = NULL;
     bool serve = false;
     zcbi_plat_mutex_lock(&agent->lock);
@@ -489,7 +489,7 @@ static bool stay_or_leave(struct bridge_end *end)
     return stays;
 }
 
-/* Of a message that is there completely the rest is soon copied, and a command would wait for it. */
+/* The rest of a message that is there completely is copied soon, and a command would wait for it. */
 static bool is_there(const struct bridge_end *end)
 {
     uint64_t sent, received;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 static const char stopped_text[] = "The transfer was stopped before its value was sent.";
 
 /* ---------------------------------------------------------------- messages */
@@ -130,35 +129,35 @@ static void start(struct outbox *outbox, struct send *send)
 /* ---------------------------------------------------------------- one message, by whoever sends */
 
 /* It did not go, for this reason. */
-static void fail(struct bridge_end *end, struct send *send, struct reason reason, bool soon)
+static void fail(struct bridge_end *end, struct send *send, struct reason reason, bool lazy)
 {
     if (completes(send))
         zcbi_transfer_end(end->agent, (struct ending){.id = send->id,
                                                       .reason = zcbi_text(reason.text),
                                                       .start_ns = send->start_ns,
-                                                      .soon = soon});
+                                                      .lazy = lazy});
     zcbi_runtime_release(end->agent, send->owner);
     send->owner = NULL;
 }
 
 /* The message's turn is over. Gives what its reader is to be told in its place, or NULL. */
 static struct send *conclude(struct bridge_end *end, struct send *send, zcb_error error,
-                             const struct reason *ended, bool soon)
+                             const struct reason *ended, bool lazy)
 {
     zcb_agent *agent = end->agent;
     bool told = false;
     give_up(end->channel, send);
     if (!error && completes(send)) {
         zcbi_transfer_end(
-            agent, (struct ending){.id = send->id, .start_ns = send->start_ns, .soon = soon});
+            agent, (struct ending){.id = send->id, .start_ns = send->start_ns, .lazy = lazy});
     } else if (error && send->withdrawn && !ended->text[0]) {
         zcbi_runtime_release(agent, turn_into_error(send, stopped_text));
-        zcbi_transfer_end(agent, (struct ending){.id = send->id, .stopped = true, .soon = soon});
+        zcbi_transfer_end(agent, (struct ending){.id = send->id, .stopped = true, .lazy = lazy});
         told = true;
     } else if (error) {
         struct reason reason = ended->text[0] ? *ended : zcbi_bridge_end_explain(error);
         bool value = completes(send), shortage = zcbi_error_is_shortage(error);
-        fail(end, send, reason, soon);
+        fail(end, send, reason, lazy);
         told = shortage && value && !ended->text[0];
         if (told)
             (void)turn_into_error(send, reason.text);
@@ -196,7 +195,7 @@ static bool is_withdrawn(const struct bridge_end *end)
 }
 
 /* Sends what is being sent, and what becomes of it. After a passing error go on. */
-static zcb_error send_on(struct bridge_end *end, bool soon, const zcb_wait *wait)
+static zcb_error send_on(struct bridge_end *end, bool lazy, const zcb_wait *wait)
 {
     struct outbox *outbox = &end->outbox;
     struct reason ended;
@@ -205,7 +204,7 @@ static zcb_error send_on(struct bridge_end *end, bool soon, const zcb_wait *wait
         zcb_error error = is_withdrawn(end) ? ZCB_ERR_CANCELLED : advance(end->channel, send, wait);
         if (goes_on(end, send, error, &ended))
             return error;
-        send = conclude(end, send, error, &ended, soon);
+        send = conclude(end, send, error, &ended, lazy);
         zcbi_plat_mutex_lock(&end->agent->lock);
         start(outbox, send);
         zcbi_plat_mutex_unlock(&end->agent->lock);

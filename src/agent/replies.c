@@ -18,14 +18,14 @@ static zcb_error write_parts(zcb_agent *agent, struct parts_writer *writer)
 
 /* One message of parts. */
 static zcb_error send_parts(zcb_agent *agent, uint64_t id, uint32_t reply,
-                            struct parts_writer *writer, bool soon)
+                            struct parts_writer *writer, bool lazy)
 {
     zcb_message message = {
         .kind = ZCB_KIND_CONTROL, .flags = reply, .id = id, .bytes = zcbi_parts_bytes(writer)};
     zcb_error error = zcbi_tx_lock(agent->commands, NULL);
     if (error)
         return error;
-    error = zcbi_tx_begin(agent->commands, &message, soon ? SEND_LAZY : 0, NULL);
+    error = zcbi_tx_begin(agent->commands, &message, lazy ? SEND_LAZY : 0, NULL);
     if (!error)
         error = write_parts(agent, writer);
     if (error)
@@ -50,13 +50,13 @@ zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts,
     struct parts_writer writer = {.parts = parts, .count = count};
     zcb_error error = send_parts(agent, id, 0, &writer, false);
     if (error)
-        atomic_store(&agent->starved, id);
+        atomic_store(&agent->starved, id); /* partner: zcb_agent_complete */
     return error;
 }
 
 /* The completion goes behind the parts. */
 static zcb_error send_completion(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
-                                 const zcb_part *parts, size_t count, bool soon)
+                                 const zcb_part *parts, size_t count, bool lazy)
 {
     struct completion_wire wire = {.status = completion->status,
                                    .success = completion->success,
@@ -68,35 +68,35 @@ static zcb_error send_completion(zcb_agent *agent, uint64_t id, const zcb_comple
         memcpy(all, parts, count * sizeof(*parts));
     all[count] = (zcb_part){.kind = PART_COMPLETION, .data = &wire, .bytes = sizeof(wire)};
     struct parts_writer writer = {.parts = all, .count = count + 1};
-    return send_parts(agent, id, REPLY_COMPLETES, &writer, soon);
+    return send_parts(agent, id, REPLY_COMPLETES, &writer, lazy);
 }
 
 /* Rather a completion without its texts, and rather no session, than a program that waits for ever. */
 static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id,
-                                        const zcb_completion *completion, bool soon)
+                                        const zcb_completion *completion, bool lazy)
 {
     static const char lost[] = "the engine has no memory for what the command wrote";
     const zcb_part part = {.kind = ZCB_PART_ERR, .data = lost, .bytes = sizeof(lost) - 1};
     zcb_completion failed = *completion;
     failed.success = false;
-    zcb_error error = send_completion(agent, id, &failed, &part, 1, soon);
+    zcb_error error = send_completion(agent, id, &failed, &part, 1, lazy);
     if (zcbi_error_is_shortage(error))
         zcb_channel_close(agent->commands);
     return error;
 }
 
 zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id, const zcb_completion *completion,
-                             const zcb_part *parts, size_t count, bool soon)
+                             const zcb_part *parts, size_t count, bool lazy)
 {
     if (!agent || !completion || count >= MOST_REPLY_PARTS || (count > 0 && !parts) ||
         !are_streams(parts, count))
         return ZCB_ERR_INVALID;
-    if (soon)
+    if (lazy)
         agent->unrung = true;
     zcb_error error = ZCB_ERR_NO_MEMORY;
-    if (atomic_load(&agent->starved) != id)
-        error = send_completion(agent, id, completion, parts, count, soon);
-    return zcbi_error_is_shortage(error) ? complete_without_texts(agent, id, completion, soon)
+    if (atomic_load(&agent->starved) != id) /* partner: zcb_agent_output */
+        error = send_completion(agent, id, completion, parts, count, lazy);
+    return zcbi_error_is_shortage(error) ? complete_without_texts(agent, id, completion, lazy)
                                          : error;
 }
 
@@ -133,5 +133,5 @@ void zcbi_transfer_end(zcb_agent *agent, struct ending ending)
         .kind = ZCB_PART_ERR, .data = ending.reason.data, .bytes = ending.reason.bytes};
     bool says_why = !ending.stopped && ending.reason.bytes > 0;
     /* Fails with the session alone. */
-    (void)zcb_agent_complete(agent, ending.id, &completion, &why, says_why, ending.soon);
+    (void)zcb_agent_complete(agent, ending.id, &completion, &why, says_why, ending.lazy);
 }

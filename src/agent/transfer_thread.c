@@ -31,7 +31,8 @@ struct transfer_thread *zcbi_transfer_thread_start(struct bridge_end *end,
     if (zcbi_plat_thread_start(&made->thread, run, made)) {
         zcb_cancel_free(made->wake);
         free(made);
-        atomic_fetch_sub(&end->references, 1); /* the caller has another one */
+        /* The caller has another one. partner: zcbi_bridge_end_release */
+        atomic_fetch_sub(&end->references, 1);
         return NULL;
     }
     agent->threads = made;

@@ -270,7 +270,7 @@ static void end_command(zcb_agent *agent, struct span reason, bool refused)
                             .reason = reason,
                             .refused = refused,
                             .start_ns = agent->given_ns,
-                            .soon = true};
+                            .lazy = true};
     if (agent->doing == DOING_SEND && agent->end)
         post_error(agent, ending.id, reason, &ending.stopped);
     else
@@ -380,14 +380,14 @@ zcb_error zcb_agent_post_send(zcb_agent *agent, zcb_kind kind, const void *data,
     if (zcbi_outbox_post(agent->end, send, &stopped))
         turn_to(agent, agent->end, true);
     if (stopped)
-        zcbi_transfer_end(agent, (struct ending){.id = id, .stopped = true, .soon = true});
+        zcbi_transfer_end(agent, (struct ending){.id = id, .stopped = true, .lazy = true});
     return ZCB_OK;
 }
 
 static void end_arrival(zcb_agent *agent, struct span reason)
 {
     struct ending ending = {
-        .id = agent->current_id, .reason = reason, .start_ns = agent->given_ns, .soon = true};
+        .id = agent->current_id, .reason = reason, .start_ns = agent->given_ns, .lazy = true};
     zcbi_plat_mutex_lock(&agent->lock);
     ending.stopped = zcbi_work_leave(agent) && reason.data;
     zcbi_plat_mutex_unlock(&agent->lock);

@@ -1,10 +1,10 @@
 /*
- * Blocks of the frame that the user fills in place, so that sending them copies nothing.
+ * Blocks: chunks of the frame that the user fills in place, so that sending them copies nothing.
  *
- * Such a block is held by this side until zcb_block_free, and by the consumer from the send until it gives
- * the block back; the memory is free when neither has it. The allocator belongs to the thread that has the
- * sending turn, and zcb_block_free must not wait for that: so the block goes to a list, which the next
- * sender enters (frame.h).
+ * A block's chunk is held by this side until zcb_block_free, and out from the send until the
+ * consumer gives it back. It is free when it is neither. Only the holder of the sending lock may
+ * change the allocator, and zcb_block_free must not wait for that lock. So zcb_block_free puts the
+ * chunk on a list, which the next sender collects (frame.h).
  */
 #include "block.h"
 
@@ -22,36 +22,36 @@ struct zcb_block *zcbi_block_find(struct producer *tx, const struct span *payloa
     return block && !block->sent && payload->bytes <= block->bytes ? block : NULL;
 }
 
-/* Under the turn. */
-static zcb_error allocate(zcb_channel *channel, struct zcb_block *block, const zcb_wait *wait)
+/* Under the sending lock. */
+static zcb_error allocate_chunk(zcb_channel *channel, struct zcb_block *block, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
-    uint32_t id;
+    uint32_t chunk;
     for (;;) {
         zcb_error error = zcbi_tx_state(channel);
         if (!error)
             error = zcbi_tx_collect(channel);
         if (error)
             return error;
-        if (zcbi_frame_allocate(&tx->frame, block->bytes, &id))
+        if (zcbi_frame_allocate(&tx->frame, block->bytes, &chunk))
             break;
         error = zcbi_tx_wait_for_memory(channel, wait);
         if (error)
             return error;
     }
-    uint64_t offset = zcbi_frame_offset(&tx->frame, id);
+    uint64_t offset = zcbi_frame_offset(&tx->frame, chunk);
     zcb_error error = zcbi_frame_commit(&tx->frame, offset, block->bytes);
     if (error) {
-        (void)zcbi_frame_give_back(&tx->frame, id);
+        (void)zcbi_frame_give_back(&tx->frame, chunk);
         return error;
     }
-    zcbi_frame_hold(&tx->frame, id);
-    block->freed.block = id;
+    zcbi_frame_hold(&tx->frame, chunk);
+    block->freed.chunk = chunk;
     block->data = channel->region->memory.base + tx->frame.data_at + offset;
     return ZCB_OK;
 }
 
-static void enter_block(zcb_channel *channel, struct zcb_block *block)
+static void add_block(zcb_channel *channel, struct zcb_block *block)
 {
     struct producer *tx = &channel->tx;
     zcbi_channel_keep(channel);
@@ -74,14 +74,14 @@ zcb_error zcb_block_allocate(zcb_channel *channel, uint64_t bytes, zcb_block **b
     *made = (struct zcb_block){.channel = channel, .bytes = bytes};
     zcb_error error = zcbi_tx_lock(channel, wait);
     if (!error) {
-        error = allocate(channel, made, wait);
+        error = allocate_chunk(channel, made, wait);
         zcbi_tx_unlock(channel);
     }
     if (error) {
         free(made);
         return error;
     }
-    enter_block(channel, made);
+    add_block(channel, made);
     *block = made;
     return ZCB_OK;
 }

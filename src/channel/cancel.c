@@ -23,7 +23,7 @@ void zcb_cancel_set(zcb_cancel *cancel)
 {
     if (cancel->owner != zcbi_plat_getpid())
         return;
-    atomic_store(&cancel->set, 1);
+    atomic_store(&cancel->set, 1); /* partner: wait_is_cancelled */
     zcbi_plat_event_set(cancel->event);
 }
 
@@ -32,7 +32,7 @@ void zcb_cancel_reset(zcb_cancel *cancel)
     if (cancel->owner != zcbi_plat_getpid())
         return;
     zcbi_plat_event_clear(cancel->event);
-    atomic_store(&cancel->set, 0);
+    atomic_store(&cancel->set, 0); /* partner: wait_is_cancelled */
 }
 
 void zcb_cancel_free(zcb_cancel *cancel)

@@ -14,6 +14,7 @@ struct zcb_cancel {
 
 static inline bool wait_is_cancelled(const zcb_wait *wait)
 {
+    /* partner: zcb_cancel_set */
     return wait && wait->cancel && atomic_load(&wait->cancel->set) != 0;
 }
 

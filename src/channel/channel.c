@@ -1,11 +1,12 @@
-/* An end of a channel: making it, keeping it, closing it. */
+/* A channel's end: making it, keeping it, closing it. */
+#include "end.h"
+
 #include <stdlib.h>
 
 #include "block.h"
-#include "end.h"
 #include "platform/error.h"
 
-/* A sender that waits for room is a whole window ahead: it loses nothing by sleeping soon. */
+/* A sender that waits for room is a whole window ahead of its receiver: it need not spin long. */
 #define ROOM_SPIN_NS 10000
 
 /* ---------------------------------------------------------------- making */
@@ -22,7 +23,7 @@ static zcb_error producer_init(struct producer *tx, struct region *region, int s
     tx->standby_bell = stream == 0 ? PLAT_NO_HANDLE : region->bells[BELL_STANDBY_1];
     tx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
     tx->spin.max_ns = ROOM_SPIN_NS;
-    zcbi_turn_init(&tx->turn);
+    zcbi_ticket_lock_init(&tx->lock);
     zcbi_plat_mutex_init(&tx->block_lock);
     return zcbi_frame_init(&tx->frame, geometry, &region->memory, geometry->data_at[stream]);
 }
@@ -38,11 +39,11 @@ static void consumer_init(struct consumer *rx, struct region *region, int stream
     rx->data_bell = region->bells[stream == 0 ? BELL_DATA_0 : BELL_DATA_1];
     rx->standby_bell = stream == 0 ? PLAT_NO_HANDLE : region->bells[BELL_STANDBY_1];
     rx->room_bell = region->bells[stream == 0 ? BELL_ROOM_0 : BELL_ROOM_1];
-    zcbi_turn_init(&rx->turn);
+    zcbi_ticket_lock_init(&rx->lock);
     zcbi_plat_mutex_init(&rx->return_lock);
 }
 
-/* Takes a reference on region. sends: the stream that this end produces. */
+/* Adds a reference to the region. sends: the stream that this end produces. */
 static zcb_error end_create(struct region *region, int sends, plat_handle peer,
                             zcb_channel **channel)
 {
@@ -51,7 +52,7 @@ static zcb_error end_create(struct region *region, int sends, plat_handle peer,
         return ZCB_ERR_NO_MEMORY;
     zcb_error error = producer_init(&made->tx, region, sends);
     if (error) {
-        zcbi_turn_destroy(&made->tx.turn);
+        zcbi_ticket_lock_destroy(&made->tx.lock);
         zcbi_plat_mutex_destroy(&made->tx.block_lock);
         free(made);
         return error;
@@ -88,7 +89,7 @@ zcb_error zcbi_channel_join(const struct region_handles *handles, plat_handle pe
         return error;
     error = end_create(region, 1, peer, channel);
     if (error)
-        zcbi_region_say_closed(region);
+        zcbi_region_mark_closed(region);
     zcbi_region_release(region);
     return error;
 }
@@ -129,22 +130,22 @@ void zcbi_channel_set_peer(zcb_channel *channel, plat_handle peer)
 
 void zcbi_channel_add_user(zcb_channel *channel)
 {
-    atomic_fetch_add(&channel->users, 1);
+    atomic_fetch_add(&channel->users, 1); /* partner: zcb_channel_free */
     zcbi_channel_keep(channel);
 }
 
 void zcbi_channel_keep(zcb_channel *channel)
 {
-    atomic_fetch_add(&channel->references, 1);
+    atomic_fetch_add(&channel->references, 1); /* partner: zcbi_channel_release */
 }
 
 void zcbi_channel_release(zcb_channel *channel)
 {
-    if (atomic_fetch_sub(&channel->references, 1) != 1)
+    if (atomic_fetch_sub(&channel->references, 1) != 1) /* partner: zcbi_channel_release */
         return;
     zcbi_frame_destroy(&channel->tx.frame);
-    zcbi_turn_destroy(&channel->tx.turn);
-    zcbi_turn_destroy(&channel->rx.turn);
+    zcbi_ticket_lock_destroy(&channel->tx.lock);
+    zcbi_ticket_lock_destroy(&channel->rx.lock);
     zcbi_plat_mutex_destroy(&channel->tx.block_lock);
     zcbi_plat_mutex_destroy(&channel->rx.return_lock);
     zcbi_plat_fork_mark_destroy(&channel->owner);
@@ -156,7 +157,7 @@ void zcb_channel_free(zcb_channel *channel)
 {
     if (!channel)
         return;
-    if (atomic_fetch_sub(&channel->users, 1) == 1)
+    if (atomic_fetch_sub(&channel->users, 1) == 1) /* partner: zcb_channel_free */
         zcb_channel_close(channel);
     zcbi_channel_release(channel);
 }
@@ -170,9 +171,9 @@ zcb_error zcbi_channel_state(const zcb_channel *channel)
 {
     if (!zcbi_channel_owned(channel))
         return ZCB_ERR_FORKED;
-    if (atomic_load(&channel->protocol))
+    if (atomic_load(&channel->protocol)) /* partner: zcbi_channel_fail */
         return ZCB_ERR_PROTOCOL;
-    return atomic_load(&channel->closed) ? ZCB_ERR_CLOSED : ZCB_OK;
+    return atomic_load(&channel->closed) ? ZCB_ERR_CLOSED : ZCB_OK; /* partner: zcb_channel_close */
 }
 
 uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)
@@ -183,12 +184,12 @@ uint64_t zcb_channel_frame_bytes(const zcb_channel *channel)
 void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *received)
 {
     *sent = stream_sent(channel->rx.control);
-    *received = atomic_load(&channel->rx.received);
+    *received = atomic_load(&channel->rx.received); /* partner: end_message */
 }
 
 /* ---------------------------------------------------------------- waiting */
 
-zcb_error zcbi_channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait)
+zcb_error zcbi_channel_acquire(zcb_channel *channel, struct ticket_lock *lock, const zcb_wait *wait)
 {
     struct source watched;
     bool watches = wait && wait->watch;
@@ -196,7 +197,7 @@ zcb_error zcbi_channel_take_turn(zcb_channel *channel, struct turn *turn, const 
         watched = zcbi_rx_data_source(wait->watch);
     zcb_error error = zcbi_channel_state(channel);
     if (!error)
-        error = zcbi_turn_take_unless(turn, watches ? &watched : NULL, wait);
+        error = zcbi_ticket_lock_acquire_unless(lock, watches ? &watched : NULL, wait);
     return error == ZCB_ERR_CLOSED ? zcbi_channel_state(channel) : error;
 }
 
@@ -207,9 +208,8 @@ zcb_error zcbi_channel_wait(const zcb_channel *channel, struct source source, st
     if (!wait || !wait->watch)
         return zcbi_wait_any(sources, 1, channel->peer, spin, wait);
     sources[1] = zcbi_rx_data_source(wait->watch);
-    zcbi_rx_expect(
-        wait->watch,
-        ZCB_WISH_COPY); /* a message that has to stream comes only where it is waited for */
+    /* A message that has to stream comes only to a receiver that says that it waits. */
+    zcbi_rx_expect(wait->watch, ZCB_WISH_COPY);
     zcb_error error = zcbi_wait_any(sources, 2, channel->peer, spin, wait);
     stream_wish(wait->watch->rx.control, 0);
     return error || source.ready(source.arg) ? error : ZCB_ERR_WATCHED;
@@ -224,9 +224,10 @@ void zcbi_channel_pace_init(struct pace *pace, const zcb_wait *wait)
 
 /* ---------------------------------------------------------------- closing */
 
-/* Tells both sides: flags first, then the bells, whether anybody says that it sleeps or not. They are emptied
- * before: to set a full one would block, if the other side made it so. */
-static void shut(zcb_channel *channel)
+/* Closes both streams: the flags first, then all bells, whether a side says that it sleeps or not.
+ * The bells are cleared before: setting a full one would wait if the other process had made it
+ * blocking. */
+static void close_streams(zcb_channel *channel)
 {
     stream_close_producer(channel->tx.control);
     stream_close_consumer(channel->rx.control);
@@ -234,14 +235,14 @@ static void shut(zcb_channel *channel)
         zcbi_plat_event_clear(channel->region->bells[i]);
         zcbi_plat_event_set(channel->region->bells[i]);
     }
-    zcbi_turn_end(&channel->tx.turn);
-    zcbi_turn_end(&channel->rx.turn);
+    zcbi_ticket_lock_close(&channel->tx.lock);
+    zcbi_ticket_lock_close(&channel->rx.lock);
 }
 
 zcb_error zcbi_channel_fail(zcb_channel *channel)
 {
-    if (atomic_exchange(&channel->protocol, 1) == 0)
-        shut(channel);
+    if (atomic_exchange(&channel->protocol, 1) == 0) /* partner: zcbi_channel_state */
+        close_streams(channel);
     return ZCB_ERR_PROTOCOL;
 }
 
@@ -249,6 +250,6 @@ void zcb_channel_close(zcb_channel *channel)
 {
     if (!channel || !zcbi_channel_owned(channel))
         return;
-    if (atomic_exchange(&channel->closed, 1) == 0)
-        shut(channel);
+    if (atomic_exchange(&channel->closed, 1) == 0) /* partner: zcbi_channel_state */
+        close_streams(channel);
 }

@@ -1,9 +1,9 @@
 #include "copy.h"
 
-#include "platform/platform.h"
-
 #include <stdint.h>
 #include <string.h>
+
+#include "platform/platform.h"
 
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
@@ -27,7 +27,7 @@ void zcbi_copy_for_reader(void *to, const void *from, size_t bytes)
             _mm_stream_si128(&line[i], part[i]);
     }
     memcpy(target + at, source + at, bytes - at);
-    _mm_sfence(); /* such stores are not ordered with others */
+    _mm_sfence(); /* streaming stores are not ordered with others */
 }
 
 #else

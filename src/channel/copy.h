@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-/* As memcpy, for memory that another processor has read lately and will read next: past the caches, because
- * taking the lines back from the other's cache one by one takes longer than the copying. All is there for who
- * sees a release store that follows. */
+/* As memcpy, but past the caches: for memory that another processor has read lately and will read
+ * next. To take its cache lines back one by one would take longer than the copying. A thread that
+ * sees a release store which follows this call sees all of the copy. */
 void zcbi_copy_for_reader(void *to, const void *from, size_t bytes);
 
 #endif

@@ -1,5 +1,7 @@
-/* The public clock. */
+/* The public clock and its deadlines. */
 #include "platform/platform.h"
+
+#define NS_PER_MS 1000000
 
 int64_t zcb_now_ns(void)
 {
@@ -11,7 +13,7 @@ int64_t zcb_deadline_ns(int64_t timeout_ms)
     if (timeout_ms < 0)
         return ZCB_NEVER;
     int64_t now = zcbi_plat_now_ns();
-    if (timeout_ms > (ZCB_NEVER - now) / 1000000)
+    if (timeout_ms > (ZCB_NEVER - now) / NS_PER_MS)
         return ZCB_NEVER;
-    return now + timeout_ms * 1000000;
+    return now + timeout_ms * NS_PER_MS;
 }

@@ -1,4 +1,7 @@
-/* The two halves of a channel's end: what producer.c, send.c, block.c and receive.c share. For this room alone. */
+/*
+ * The two halves of a channel's end: the producer of one stream and the consumer of the other.
+ * Shared by the files of this room, and known here alone.
+ */
 #ifndef ZCB_END_H
 #define ZCB_END_H
 
@@ -7,7 +10,7 @@
 #include "frame.h"
 #include "pace.h"
 #include "region.h"
-#include "turn.h"
+#include "ticket_lock.h"
 
 #define RING_MASK (RING_ENTRIES - 1)
 
@@ -17,116 +20,123 @@ struct sending {
     uint32_t flags;     /* enum send_flags */
     uint64_t number;    /* counts the stream's messages */
     uint64_t written;   /* bytes copied in */
-    uint64_t published; /* bytes that the consumer knows of */
-    bool begun;         /* the first descriptor is out */
+    uint64_t published; /* bytes that descriptors name */
+    bool begun;         /* the first descriptor is published */
     bool ended;         /* the last one is */
-    bool streaming;
-    bool ring_full; /* as last seen */
-    uint32_t block; /* of a whole message, or the piece of an open-ended one that is being filled */
-    uint64_t offset;
-    uint64_t room; /* of that piece, bytes that are left */
+    bool streaming;     /* through the window, piece by piece */
+    bool ring_full;     /* when zcbi_tx_ring_room looked last */
+    uint32_t chunk;  /* of a whole message; of an open-ended one the chunk that is being filled */
+    uint64_t offset; /* of that chunk */
+    uint64_t room;   /* of an open-ended message: bytes left in that chunk */
 };
 
+/* All but the list of blocks is guarded by the sending lock. */
 struct producer {
     struct stream_control *control;
-    struct turn turn;
+    struct ticket_lock lock; /* the sending lock */
     struct frame frame;
     struct descriptor *ring;
-    uint64_t ring_at;        /* in the region, for commits */
-    uint64_t ring_committed; /* descriptors whose memory exists */
+    uint64_t ring_at;        /* offset of the ring in the region */
+    uint64_t ring_committed; /* descriptors whose memory is committed */
     _Atomic uint32_t *returns;
     uint64_t head;
-    uint64_t ended;    /* messages, given-up ones included */
-    uint64_t sent;     /* messages, given-up ones not */
-    uint64_t returned; /* returns taken in */
+    uint64_t ended;    /* messages, with those that were given up */
+    uint64_t sent;     /* messages, without them */
+    uint64_t returned; /* chunks that were given back, and collected here */
     plat_handle data_bell, standby_bell, room_bell;
     struct spin spin;
     struct sending now;
-    plat_mutex block_lock; /* of the list: blocks are freed on any thread */
+    plat_mutex block_lock; /* guards `blocks`, because blocks are freed without the sending lock */
     struct zcb_block *blocks;
 };
 
 /* The message that is being received. */
 struct receiving {
     zcb_message message;
-    bool active; /* a first descriptor was taken, its end not yet */
-    bool whole;
+    bool active; /* its first descriptor was taken; its end was not reached */
+    bool whole;  /* all of it lies in one chunk */
     bool leased;
     bool last;        /* the current part is the last one */
-    uint32_t block;   /* of the current part */
-    uint64_t offset;  /* of the current part's bytes that are left */
-    uint64_t left;    /* of the current part */
+    uint32_t chunk;   /* of the current part */
+    uint64_t offset;  /* of the unread bytes of the current part */
+    uint64_t left;    /* unread bytes of the current part */
     uint64_t arrived; /* bytes of all parts so far */
     uint64_t read;
 };
 
+/* `returned` is guarded by return_lock, all else by the receiving lock. */
 struct consumer {
     struct stream_control *control;
-    struct turn turn;
-    plat_mutex return_lock; /* leases come back from any thread */
+    struct ticket_lock lock; /* the receiving lock */
+    plat_mutex return_lock;  /* leases come back on any thread */
     const struct descriptor *ring;
     _Atomic uint32_t *returns;
-    unsigned char *data;
-    uint64_t returned;
+    unsigned char *data; /* frame, then window */
+    uint64_t returned;   /* chunks that were given back */
     uint64_t tail;
-    uint64_t ended;            /* messages, given-up ones included */
-    _Atomic uint64_t received; /* messages, given-up ones not */
+    uint64_t ended;            /* messages, with those that were given up */
+    _Atomic uint64_t received; /* messages, without them */
     plat_handle data_bell, standby_bell, room_bell;
     struct spin spin;
     struct receiving now;
 };
 
 struct zcb_channel {
-    _Atomic uint32_t users;      /* the last one closes it */
-    _Atomic uint32_t references; /* of users and leases */
+    _Atomic uint32_t users;      /* of zcb_channel_free; the last one closes the channel */
+    _Atomic uint32_t references; /* of users, blocks and leases; the last one frees it */
     plat_fork_mark owner;
-    plat_handle peer; /* signalled when the other process has ended; borrowed; or PLAT_NO_HANDLE */
+    plat_handle peer; /* the other process, borrowed; or PLAT_NO_HANDLE */
     struct region *region;
     _Atomic uint32_t closed;   /* on this side */
-    _Atomic uint32_t protocol; /* the other side made no sense */
+    _Atomic uint32_t protocol; /* the other side wrote a value that makes no sense */
     struct producer tx;
     struct consumer rx;
 };
 
 /* ---- channel.c ---- */
 
-/* Keeps the memory; zcbi_channel_release gives it up. */
+/* Adds a reference; zcbi_channel_release drops it. */
 void zcbi_channel_keep(zcb_channel *channel);
 void zcbi_channel_release(zcb_channel *channel);
-/* zcbi_turn_take for one of the channel's turns, or why nothing more can be done here. */
-zcb_error zcbi_channel_take_turn(zcb_channel *channel, struct turn *turn, const zcb_wait *wait);
-/* Waits for `source`, which belongs to this channel; ZCB_ERR_WATCHED when wait->watch has something first. */
+/* Acquires the sending or the receiving lock; released by zcbi_ticket_lock_release. Errors of
+ * zcbi_channel_state and zcbi_ticket_lock_acquire_unless (for wait->watch). */
+zcb_error zcbi_channel_acquire(zcb_channel *channel, struct ticket_lock *lock,
+                               const zcb_wait *wait);
+/* Waits for `source`, which belongs to this channel. ZCB_ERR_WATCHED when wait->watch has data
+ * first; other errors as zcbi_wait_any. */
 zcb_error zcbi_channel_wait(const zcb_channel *channel, struct source source, struct spin *spin,
                             const zcb_wait *wait);
-/* zcbi_pace_init that minds wait->watch. */
+/* zcbi_pace_init for a call that wait->watch may end. */
 void zcbi_channel_pace_init(struct pace *pace, const zcb_wait *wait);
 
-/* ---- producer.c, under the sending turn ---- */
+/* ---- producer.c, under the sending lock ---- */
 
-/* Why nothing more can be sent, or ZCB_OK. */
+/* Errors of zcbi_channel_state; ZCB_ERR_PEER_CLOSED. */
 zcb_error zcbi_tx_state(zcb_channel *channel);
-/* Enters returned and freed blocks into the frame's table. */
+/* Frees the chunks that were given back, and the blocks that were freed. ZCB_ERR_PROTOCOL. */
 zcb_error zcbi_tx_collect(zcb_channel *channel);
-/* The same, and *room: descriptors that can be published, one kept back for the end of the message. */
-zcb_error zcbi_tx_ready(zcb_channel *channel, uint32_t *room);
-/* Descriptors that can be published, one kept back; ZCB_ERR_PROTOCOL. */
+/* How many descriptors can be published, without the one that is kept back for the end of the
+ * message. ZCB_ERR_PROTOCOL. */
 zcb_error zcbi_tx_ring_room(zcb_channel *channel, uint32_t *room);
-/* A consumer waits for the message after all that has been published. */
+/* zcbi_tx_state, zcbi_tx_collect and zcbi_tx_ring_room in one. */
+zcb_error zcbi_tx_ready(zcb_channel *channel, uint32_t *room);
+/* True when a thread of the consumer waits for a message, and has taken all that was published. */
 bool zcbi_tx_consumer_waits(const struct producer *tx);
-/* The consumer drops the message that is being sent. */
+/* True when the consumer drops the message that is being sent. */
 bool zcbi_tx_dropped(const struct producer *tx);
-/* Waits until trying again may get further. */
+/* Waits until trying again may get further. Errors as zcbi_channel_wait. */
 zcb_error zcbi_tx_wait_for_room(zcb_channel *channel, const zcb_wait *wait);
-/* Waits until there may be memory to allocate. */
+/* Waits until there may be memory to allocate. Errors as zcbi_channel_wait. */
 zcb_error zcbi_tx_wait_for_memory(zcb_channel *channel, const zcb_wait *wait);
-/* Publishes a part of the message, with enum descriptor_mark. Never fails for the part that ends an open-ended or a
- * given-up message: a descriptor is kept back for it. */
-zcb_error zcbi_tx_publish(zcb_channel *channel, uint32_t block, uint64_t offset, uint64_t bytes,
+/* Publishes a part of the message. marks: enum descriptor_mark, without MARK_FIRST.
+ * ZCB_ERR_NO_MEMORY, but never for the part that ends an open-ended message or one that is given
+ * up: a descriptor is kept back for it. */
+zcb_error zcbi_tx_publish(zcb_channel *channel, uint32_t chunk, uint64_t offset, uint64_t bytes,
                           uint32_t marks);
 
 /* ---- receive.c ---- */
 
-/* Gives a block back to the producer. Any thread. */
-void zcbi_rx_give_back(zcb_channel *channel, uint32_t block);
+/* Gives a chunk back to the producer. Any thread. */
+void zcbi_rx_give_back(zcb_channel *channel, uint32_t chunk);
 
 #endif

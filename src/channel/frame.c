@@ -3,36 +3,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRAIN_BYTES 64u
+#define GRAIN_BYTES 64u /* chunks are whole multiples of a cache line */
 
 zcb_error zcbi_frame_init(struct frame *frame, const struct geometry *geometry,
                           const plat_memory *memory, uint64_t data_at)
 {
     *frame = (struct frame){.geometry = geometry, .memory = memory, .data_at = data_at};
     uint64_t units = (geometry->frame_bytes + geometry->window_bytes) / COMMIT_BYTES;
-    frame->blocks = malloc(BLOCKS * sizeof(*frame->blocks));
-    frame->free_blocks = malloc(BLOCKS * sizeof(*frame->free_blocks));
+    frame->chunks = malloc(CHUNKS * sizeof(*frame->chunks));
+    frame->free_ids = malloc(CHUNKS * sizeof(*frame->free_ids));
     frame->free_pieces = malloc(geometry->pieces * sizeof(*frame->free_pieces));
-    frame->free_extents = malloc((BLOCKS + 1) * sizeof(*frame->free_extents));
+    frame->free_extents = malloc((CHUNKS + 1) * sizeof(*frame->free_extents));
     frame->committed = calloc((size_t)units, 1);
-    if (!frame->blocks || !frame->free_blocks || !frame->free_pieces || !frame->free_extents ||
+    if (!frame->chunks || !frame->free_ids || !frame->free_pieces || !frame->free_extents ||
         !frame->committed) {
         zcbi_frame_destroy(frame);
         return ZCB_ERR_NO_MEMORY;
     }
     for (uint32_t piece = geometry->pieces; piece-- > 0;)
         frame->free_pieces[frame->free_piece_count++] = piece;
-    memset(frame->blocks, 0, geometry->pieces * sizeof(*frame->blocks));
-    frame->used_blocks = geometry->pieces;
+    memset(frame->chunks, 0, geometry->pieces * sizeof(*frame->chunks));
+    frame->used_ids = geometry->pieces;
     frame->free_extents[0] = (struct extent){0, geometry->frame_bytes};
     frame->free_extent_count = 1;
     return ZCB_OK;
 }
 
-static void free_list(struct freed_block *freed)
+static void free_freed_list(struct freed_chunk *freed)
 {
     while (freed) {
-        struct freed_block *next = freed->next;
+        struct freed_chunk *next = freed->next;
         free(freed);
         freed = next;
     }
@@ -40,9 +40,9 @@ static void free_list(struct freed_block *freed)
 
 void zcbi_frame_destroy(struct frame *frame)
 {
-    free_list(atomic_load(&frame->freed));
-    free(frame->blocks);
-    free(frame->free_blocks);
+    free_freed_list(atomic_load(&frame->freed)); /* partner: zcbi_frame_free_later */
+    free(frame->chunks);
+    free(frame->free_ids);
     free(frame->free_pieces);
     free(frame->free_extents);
     free(frame->committed);
@@ -61,9 +61,9 @@ static uint64_t whole_grains(uint64_t bytes)
     return (bytes + GRAIN_BYTES - 1) / GRAIN_BYTES * GRAIN_BYTES;
 }
 
-bool zcbi_frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
+bool zcbi_frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *chunk)
 {
-    bool out_of_ids = frame->free_block_count == 0 && frame->used_blocks == BLOCKS;
+    bool out_of_ids = frame->free_id_count == 0 && frame->used_ids == CHUNKS;
     if (bytes > frame->geometry->frame_bytes || out_of_ids)
         return false;
     uint64_t grains = whole_grains(bytes);
@@ -71,9 +71,9 @@ bool zcbi_frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
         struct extent *extent = &frame->free_extents[i];
         if (extent->bytes < grains)
             continue;
-        *block = frame->free_block_count > 0 ? frame->free_blocks[--frame->free_block_count]
-                                             : frame->used_blocks++;
-        frame->blocks[*block] = (struct block){extent->offset, grains, .out = true};
+        *chunk =
+            frame->free_id_count > 0 ? frame->free_ids[--frame->free_id_count] : frame->used_ids++;
+        frame->chunks[*chunk] = (struct chunk){extent->offset, grains, .out = true};
         extent->offset += grains;
         extent->bytes -= grains;
         if (extent->bytes == 0)
@@ -83,20 +83,20 @@ bool zcbi_frame_allocate(struct frame *frame, uint64_t bytes, uint32_t *block)
     return false;
 }
 
-bool zcbi_frame_take_piece(struct frame *frame, uint32_t *block)
+bool zcbi_frame_take_piece(struct frame *frame, uint32_t *chunk)
 {
     if (frame->free_piece_count == 0)
         return false;
-    *block = frame->free_pieces[--frame->free_piece_count];
+    *chunk = frame->free_pieces[--frame->free_piece_count];
     uint64_t piece_bytes = frame->geometry->piece_bytes;
-    frame->blocks[*block] = (struct block){frame->geometry->frame_bytes + *block * piece_bytes,
+    frame->chunks[*chunk] = (struct chunk){frame->geometry->frame_bytes + *chunk * piece_bytes,
                                            piece_bytes, .out = true};
     return true;
 }
 
-uint64_t zcbi_frame_offset(const struct frame *frame, uint32_t block)
+uint64_t zcbi_frame_offset(const struct frame *frame, uint32_t chunk)
 {
-    return frame->blocks[block].offset;
+    return frame->chunks[chunk].offset;
 }
 
 zcb_error zcbi_frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes)
@@ -122,7 +122,7 @@ zcb_error zcbi_frame_commit(struct frame *frame, uint64_t offset, uint64_t bytes
     return ZCB_OK;
 }
 
-/* The index of the first free extent behind offset. */
+/* The index of the first free extent at or behind offset. */
 static uint32_t extent_after(const struct frame *frame, uint64_t offset)
 {
     uint32_t low = 0, high = frame->free_extent_count;
@@ -157,71 +157,75 @@ static void free_extent(struct frame *frame, uint64_t offset, uint64_t bytes)
     }
 }
 
-static void free_block(struct frame *frame, uint32_t block)
+static void free_chunk(struct frame *frame, uint32_t chunk)
 {
-    struct block given = frame->blocks[block];
-    frame->blocks[block].bytes = 0;
-    if (block < frame->geometry->pieces) {
-        frame->free_pieces[frame->free_piece_count++] = block;
+    struct chunk given = frame->chunks[chunk];
+    frame->chunks[chunk].bytes = 0;
+    if (chunk < frame->geometry->pieces) {
+        frame->free_pieces[frame->free_piece_count++] = chunk;
     } else {
-        frame->free_blocks[frame->free_block_count++] = block;
+        frame->free_ids[frame->free_id_count++] = chunk;
         free_extent(frame, given.offset, given.bytes);
     }
 }
 
-zcb_error zcbi_frame_give_back(struct frame *frame, uint32_t block)
+zcb_error zcbi_frame_give_back(struct frame *frame, uint32_t chunk)
 {
-    if (block >= frame->used_blocks || frame->blocks[block].bytes == 0 || !frame->blocks[block].out)
+    if (chunk >= frame->used_ids || frame->chunks[chunk].bytes == 0 || !frame->chunks[chunk].out)
         return ZCB_ERR_PROTOCOL;
-    frame->blocks[block].out = false;
-    if (!frame->blocks[block].held)
-        free_block(frame, block);
+    frame->chunks[chunk].out = false;
+    if (!frame->chunks[chunk].held)
+        free_chunk(frame, chunk);
     return ZCB_OK;
 }
 
-void zcbi_frame_hold(struct frame *frame, uint32_t block)
+void zcbi_frame_hold(struct frame *frame, uint32_t chunk)
 {
-    frame->blocks[block].out = false;
-    frame->blocks[block].held = true;
+    frame->chunks[chunk].out = false;
+    frame->chunks[chunk].held = true;
 }
 
-void zcbi_frame_set_out(struct frame *frame, uint32_t block)
+void zcbi_frame_set_out(struct frame *frame, uint32_t chunk)
 {
-    frame->blocks[block].out = true;
+    frame->chunks[chunk].out = true;
 }
 
-static void let_go(struct frame *frame, uint32_t block)
+static void release_hold(struct frame *frame, uint32_t chunk)
 {
-    frame->blocks[block].held = false;
-    if (!frame->blocks[block].out)
-        free_block(frame, block);
+    frame->chunks[chunk].held = false;
+    if (!frame->chunks[chunk].out)
+        free_chunk(frame, chunk);
 }
 
-void zcbi_frame_free_later(struct frame *frame, struct freed_block *freed)
+void zcbi_frame_free_later(struct frame *frame, struct freed_chunk *freed)
 {
-    freed->next = atomic_load(&frame->freed);
+    freed->next = atomic_load(&frame->freed); /* partner: zcbi_frame_collect_freed */
+    /* partner: zcbi_frame_collect_freed */
     while (!atomic_compare_exchange_weak(&frame->freed, &freed->next, freed))
         ;
 }
 
 bool zcbi_frame_has_freed(struct frame *frame)
 {
-    return atomic_load(&frame->freed) != NULL;
+    return atomic_load(&frame->freed) != NULL; /* partner: zcbi_frame_free_later */
 }
 
 void zcbi_frame_collect_freed(struct frame *frame)
 {
+    /* A chunk that is missed here is found by memory_ready, or by the next sender. */
+    /* partner: zcbi_frame_free_later */
     if (!atomic_load_explicit(&frame->freed, memory_order_relaxed))
         return;
-    struct freed_block *freed = atomic_exchange(&frame->freed, NULL);
-    for (const struct freed_block *f = freed; f; f = f->next)
-        let_go(frame, f->block);
-    free_list(freed);
+    /* partner: zcbi_frame_free_later */
+    struct freed_chunk *freed = atomic_exchange(&frame->freed, NULL);
+    for (const struct freed_chunk *f = freed; f; f = f->next)
+        release_hold(frame, f->chunk);
+    free_freed_list(freed);
 }
 
-void zcbi_frame_shrink(struct frame *frame, uint32_t block, uint64_t bytes)
+void zcbi_frame_shrink(struct frame *frame, uint32_t chunk, uint64_t bytes)
 {
-    struct block *shrunk = &frame->blocks[block];
+    struct chunk *shrunk = &frame->chunks[chunk];
     uint64_t kept = whole_grains(bytes);
     if (kept >= shrunk->bytes)
         return;

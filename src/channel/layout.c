@@ -9,8 +9,8 @@ static uint64_t round_up(uint64_t value, uint64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
-/* Several pieces, so that copying in and copying out overlap, each small enough for the cache. */
-static uint64_t piece_for(uint64_t window_bytes)
+/* Several pieces, so that copying in and copying out overlap; each small enough for the cache. */
+static uint64_t piece_bytes_for(uint64_t window_bytes)
 {
     uint64_t piece = window_bytes / PIECES_WANTED / COMMIT_BYTES * COMMIT_BYTES;
     if (piece < MIN_PIECE_BYTES)
@@ -25,7 +25,7 @@ zcb_error zcbi_geometry_init(struct geometry *geometry, uint64_t frame_bytes, ui
         return ZCB_ERR_INVALID;
     geometry->frame_bytes = round_up(frame_bytes, COMMIT_BYTES);
     geometry->window_bytes = round_up(window_bytes, COMMIT_BYTES);
-    geometry->piece_bytes = piece_for(geometry->window_bytes);
+    geometry->piece_bytes = piece_bytes_for(geometry->window_bytes);
     geometry->pieces = (uint32_t)(geometry->window_bytes / geometry->piece_bytes);
 
     uint64_t at = PLAT_PAGE_BYTES;

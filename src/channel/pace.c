@@ -2,8 +2,9 @@
 
 #include "cancel.h"
 
-#define PACE_NS 20000000
-#define UNWATCHED_BYTES (UINT64_C(1) << 20) /* what is done soon is not worth a hand-over */
+#define PACE_NS 20000000 /* between two calls of `interrupted` */
+/* A call copies this much before it looks at wait->watch: ending it earlier would cost more. */
+#define UNWATCHED_BYTES (UINT64_C(1) << 20)
 
 void zcbi_pace_init(struct pace *pace, const zcb_wait *wait)
 {

@@ -1,16 +1,16 @@
-/* What a call that copies does now and then. */
+/* The checks that a call makes now and then while it copies. */
 #ifndef ZCB_PACE_H
 #define ZCB_PACE_H
 
 #include "wait.h"
 
-/* Asks `interrupted` now and then while bytes are copied, and minds what is watched. */
+/* Of one call. */
 struct pace {
-    const zcb_wait *wait;
-    int64_t next_ns;
-    struct source watched; /* or no `ready` */
-    uint64_t copied;       /* counted up by whoever copies */
-    uint32_t parts;        /* of a message, that were waited for */
+    const zcb_wait *wait;  /* may be NULL */
+    int64_t next_ns;       /* when `interrupted` is called next */
+    struct source watched; /* wait->watch; without `ready`: none */
+    uint64_t copied;       /* bytes; the copying function counts them */
+    uint32_t parts;        /* of a message, that take_part has waited for */
 };
 
 void zcbi_pace_init(struct pace *pace, const zcb_wait *wait);

@@ -1,9 +1,10 @@
-/* The producer's view of the other side: what has come back, what there is room for, and publishing. */
+/* The producer's view of the consumer: which chunks came back, how much room there is; and
+ * publishing. */
 #include "end.h"
 
 #define DESCRIPTORS_PER_PAGE (PLAT_PAGE_BYTES / sizeof(struct descriptor))
 
-/* ---------------------------------------------------------------- what the consumer says */
+/* ---------------------------------------------------------------- the consumer's counts */
 
 zcb_error zcbi_tx_ring_room(zcb_channel *channel, uint32_t *room)
 {
@@ -22,11 +23,11 @@ zcb_error zcbi_tx_collect(zcb_channel *channel)
     struct producer *tx = &channel->tx;
     zcbi_frame_collect_freed(&tx->frame);
     uint64_t returned = stream_returned(tx->control);
-    if (returned < tx->returned || returned - tx->returned > BLOCKS)
+    if (returned < tx->returned || returned - tx->returned > CHUNKS)
         return zcbi_channel_fail(channel);
     while (tx->returned < returned) {
-        uint32_t block = stream_returned_block(tx->returns, tx->returned);
-        if (zcbi_frame_give_back(&tx->frame, block))
+        uint32_t chunk = stream_returned_chunk(tx->returns, tx->returned);
+        if (zcbi_frame_give_back(&tx->frame, chunk))
             return zcbi_channel_fail(channel);
         tx->returned++;
     }
@@ -77,7 +78,8 @@ static bool room_ready(void *arg)
         return true;
     if (tx->now.ring_full && tx->head - stream_taken(tx->control) < RING_ENTRIES - 1)
         return true;
-    /* A message that streams waits for a piece that is given back, whether or not anybody waits for it. */
+    /* Only a message that has no way yet waits for a receiver. One that streams waits for a
+     * piece. */
     return tx->now.begun || tx->now.streaming ? zcbi_tx_dropped(tx) : zcbi_tx_consumer_waits(tx);
 }
 
@@ -91,7 +93,7 @@ zcb_error zcbi_tx_wait_for_room(zcb_channel *channel, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
     if (tx->now.flags & SEND_LAZY)
-        zcbi_tx_flush(channel); /* a standby thread is to make room */
+        zcbi_tx_flush(channel); /* a standby thread has to make room */
     return zcbi_channel_wait(channel, zcbi_tx_room_source(channel), &tx->spin, wait);
 }
 
@@ -104,8 +106,8 @@ zcb_error zcbi_tx_wait_for_memory(zcb_channel *channel, const zcb_wait *wait)
 
 /* ---------------------------------------------------------------- publishing */
 
-/* Descriptors are committed a page at a time on the ring's first round, one ahead of the next: that one is
- * for the end of the message, which must not fail. */
+/* Commits the descriptor at head and the one behind it, which is for the end of the message, whose
+ * publishing must not fail. A page at a time, on the first round of the ring. */
 static zcb_error commit_descriptor(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
@@ -123,9 +125,9 @@ static zcb_error commit_descriptor(zcb_channel *channel)
 
 static void ring_consumer(struct producer *tx)
 {
-    uint32_t who = doorbell_take_sleeper(&tx->control->consumer_asleep);
-    if (who != SLEEP_NONE)
-        zcbi_plat_event_set(who == SLEEP_STANDBY ? tx->standby_bell : tx->data_bell);
+    uint32_t sleeper = doorbell_take_sleeper(&tx->control->consumer_asleep);
+    if (sleeper != SLEEP_NONE)
+        zcbi_plat_event_set(sleeper == SLEEP_STANDBY ? tx->standby_bell : tx->data_bell);
 }
 
 void zcbi_tx_flush(zcb_channel *channel)
@@ -135,14 +137,14 @@ void zcbi_tx_flush(zcb_channel *channel)
         ring_consumer(tx);
 }
 
-/* The descriptor that is kept back, and committed, serves for this one. */
+/* This part takes the descriptor that is kept back, which is committed already. */
 static bool uses_kept_descriptor(const struct sending *now, uint32_t marks)
 {
     return (marks & MARK_ABORT) ||
            ((marks & MARK_LAST) && now->begun && now->message.bytes == ZCB_OPEN_ENDED);
 }
 
-zcb_error zcbi_tx_publish(zcb_channel *channel, uint32_t block, uint64_t offset, uint64_t bytes,
+zcb_error zcbi_tx_publish(zcb_channel *channel, uint32_t chunk, uint64_t offset, uint64_t bytes,
                           uint32_t marks)
 {
     struct producer *tx = &channel->tx;
@@ -157,7 +159,7 @@ zcb_error zcbi_tx_publish(zcb_channel *channel, uint32_t block, uint64_t offset,
         .bytes = bytes,
         .kind = now->message.kind,
         .flags = now->message.flags,
-        .block = block,
+        .chunk = chunk,
         .marks = marks | (now->begun ? 0 : MARK_FIRST),
     };
     now->begun = true;

@@ -1,16 +1,17 @@
-/* The consumer: takes descriptors, checks them, copies or leases what they name, gives blocks back. */
+/* The consumer: takes descriptors, checks them, copies or leases the bytes they name, and gives the
+ * chunks back. */
+#include "end.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "end.h"
-
-#define COPY_BYTES (UINT64_C(1) << 18) /* copied between two looks at signals */
+#define COPY_BYTES (UINT64_C(1) << 18) /* copied between two checks of the pace */
 
 struct zcb_lease {
-    zcb_channel *channel; /* keeps the mapping */
+    zcb_channel *channel; /* a reference: keeps the mapping */
     const void *data;
     uint64_t bytes;
-    uint32_t block;
+    uint32_t chunk; /* NO_CHUNK for a message of 0 bytes */
 };
 
 /* ---------------------------------------------------------------- waiting */
@@ -50,27 +51,28 @@ static zcb_error wait_for_data(zcb_channel *channel, const zcb_wait *wait)
 
 /* ---------------------------------------------------------------- giving back */
 
-static void tell_producer(const struct consumer *rx)
+static void ring_producer(const struct consumer *rx)
 {
     doorbell_ring(&rx->control->producer_asleep, rx->room_bell);
 }
 
-void zcbi_rx_give_back(zcb_channel *channel, uint32_t block)
+void zcbi_rx_give_back(zcb_channel *channel, uint32_t chunk)
 {
     struct consumer *rx = &channel->rx;
     zcbi_plat_mutex_lock(&rx->return_lock);
-    stream_return(rx->control, rx->returns, rx->returned++, block);
+    stream_return(rx->control, rx->returns, rx->returned++, chunk);
     zcbi_plat_mutex_unlock(&rx->return_lock);
-    tell_producer(rx);
+    ring_producer(rx);
 }
 
+/* The chunk of a whole message is given back with its last part. */
 static void give_back_part(zcb_channel *channel)
 {
     struct receiving *now = &channel->rx.now;
-    if (now->block != NO_BLOCK && !now->leased && (!now->whole || now->last))
-        zcbi_rx_give_back(channel, now->block);
+    if (now->chunk != NO_CHUNK && !now->leased && (!now->whole || now->last))
+        zcbi_rx_give_back(channel, now->chunk);
     if (!now->whole || now->last)
-        now->block = NO_BLOCK;
+        now->chunk = NO_CHUNK;
 }
 
 /* ---------------------------------------------------------------- descriptors */
@@ -81,20 +83,21 @@ static void end_message(zcb_channel *channel, bool complete)
     rx->now.active = false;
     rx->ended++;
     if (complete)
-        atomic_fetch_add(&rx->received, 1);
+        atomic_fetch_add(&rx->received, 1); /* partner: zcb_channel_counts */
 }
 
-/* A descriptor makes sense by itself: what it names lies inside this side's mapping. */
+/* The bytes that a descriptor names lie inside this side's mapping. */
 static bool descriptor_fits(const zcb_channel *channel, const struct descriptor *d)
 {
     const struct geometry *geometry = &channel->region->geometry;
     uint64_t data_bytes = geometry->frame_bytes + geometry->window_bytes;
     if (d->bytes == 0)
-        return d->block == NO_BLOCK && d->offset == 0;
-    return d->block < BLOCKS && d->offset <= data_bytes && d->bytes <= data_bytes - d->offset;
+        return d->chunk == NO_CHUNK && d->offset == 0;
+    return d->chunk < CHUNKS && d->offset <= data_bytes && d->bytes <= data_bytes - d->offset;
 }
 
-/* Its sender has committed the memory. Should it not have, that must not be found out by a fault. */
+/* The sender has committed the memory that it names. If a hostile one has not, touching the memory
+ * would fault here. */
 static bool part_is_there(const zcb_channel *channel, const struct descriptor *d)
 {
     const struct region *region = channel->region;
@@ -107,7 +110,7 @@ static bool first_makes_sense(const struct descriptor *d)
 {
     if (!(d->marks & MARK_FIRST) || (d->marks & MARK_ABORT) || d->kind == 0)
         return false;
-    if (d->message_bytes == ZCB_OPEN_ENDED) /* one that ends at once is of known length */
+    if (d->message_bytes == ZCB_OPEN_ENDED) /* with one part alone its length would be known */
         return d->bytes > 0 && !(d->marks & (MARK_WHOLE | MARK_LAST));
     return d->bytes <= d->message_bytes &&
            ((d->marks & MARK_LAST) != 0) == (d->bytes == d->message_bytes);
@@ -129,19 +132,20 @@ static bool next_makes_sense(const struct receiving *now, const struct descripto
         return false;
     if (((d->marks & MARK_WHOLE) != 0) != now->whole)
         return false;
-    return !now->whole || (d->block == now->block && d->offset == now->offset + now->left);
+    return !now->whole || (d->chunk == now->chunk && d->offset == now->offset + now->left);
 }
 
-/* Takes the next descriptor into `now`. ZCB_ERR_ABORTED when it ends the message without success. */
+/* Takes the next descriptor into `now`. ZCB_ERR_ABORTED when it ends the message without
+ * success. */
 static zcb_error take_descriptor(zcb_channel *channel)
 {
     struct consumer *rx = &channel->rx;
     struct receiving *now = &rx->now;
     struct descriptor d;
-    memcpy(&d, &rx->ring[rx->tail & RING_MASK],
-           sizeof(d)); /* once; from here on only the copy is used */
+    /* Read once; from here on only the copy is used. */
+    memcpy(&d, &rx->ring[rx->tail & RING_MASK], sizeof(d));
     stream_take(rx->control, ++rx->tail);
-    tell_producer(rx);
+    ring_producer(rx);
     if (!descriptor_fits(channel, &d) || !part_is_there(channel, &d))
         return zcbi_channel_fail(channel);
     if (!now->active) {
@@ -151,8 +155,8 @@ static zcb_error take_descriptor(zcb_channel *channel)
             .active = true, .whole = (d.marks & MARK_WHOLE) != 0, .offset = d.offset};
         now->message = (zcb_message){d.kind, d.flags, d.id, d.message_bytes};
     } else if (d.marks & MARK_ABORT) {
-        if (now->whole && now->block != NO_BLOCK)
-            zcbi_rx_give_back(channel, now->block);
+        if (now->whole && now->chunk != NO_CHUNK)
+            zcbi_rx_give_back(channel, now->chunk);
         end_message(channel, false);
         return ZCB_ERR_ABORTED;
     } else if (!next_makes_sense(now, &d)) {
@@ -160,15 +164,16 @@ static zcb_error take_descriptor(zcb_channel *channel)
     }
     if (!now->whole || now->left == 0)
         now->offset = d.offset;
-    now->block = d.block;
+    now->chunk = d.chunk;
     now->left += d.bytes;
     now->arrived += d.bytes;
     now->last = (d.marks & MARK_LAST) != 0;
     return ZCB_OK;
 }
 
-/* Waits for the next part of the current message. What lay in the ring when the call began may be taken after its
- * deadline; a sender that is never done does not hold it. */
+/* Waits for the next part of the current message. Parts that lay in the ring when the call began
+ * may be taken after its deadline; later ones may not, or a sender without end would hold the
+ * call. */
 static zcb_error take_part(zcb_channel *channel, struct pace *pace)
 {
     zcb_error error = zcbi_pace_check(pace);
@@ -179,8 +184,8 @@ static zcb_error take_part(zcb_channel *channel, struct pace *pace)
     return error ? error : take_descriptor(channel);
 }
 
-/* Gets rid of what is left of a message that nobody wants. */
-static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
+/* Gives back the rest of a message that is not wanted. */
+static zcb_error discard_message(zcb_channel *channel, const zcb_wait *wait)
 {
     struct receiving *now = &channel->rx.now;
     struct pace pace;
@@ -204,7 +209,7 @@ static zcb_error discard(zcb_channel *channel, const zcb_wait *wait)
 void zcbi_rx_expect(zcb_channel *channel, zcb_wish wish)
 {
     stream_wish(channel->rx.control, (uint32_t)wish);
-    tell_producer(&channel->rx);
+    ring_producer(&channel->rx);
 }
 
 zcb_error zcbi_rx_wait(zcb_channel *channel, const struct source *others, unsigned count,
@@ -249,7 +254,7 @@ static zcb_error next_message(zcb_channel *channel, zcb_message *message, const 
 {
     struct receiving *now = &channel->rx.now;
     if (now->active) {
-        zcb_error error = discard(channel, wait);
+        zcb_error error = discard_message(channel, wait);
         if (error)
             return error;
     }
@@ -267,14 +272,14 @@ zcb_error zcb_receive_begin(zcb_channel *channel, zcb_wish wish, zcb_message *me
     if (!channel || !message || (wish != ZCB_WISH_COPY && wish != ZCB_WISH_LEASE))
         return ZCB_ERR_INVALID;
     struct consumer *rx = &channel->rx;
-    zcb_error error = zcbi_channel_take_turn(channel, &rx->turn, wait);
+    zcb_error error = zcbi_channel_acquire(channel, &rx->lock, wait);
     if (error)
         return error;
     zcbi_rx_expect(channel, wish);
     error = next_message(channel, message, wait);
     if (error) {
         stream_wish(rx->control, 0);
-        zcbi_turn_give(&rx->turn);
+        zcbi_ticket_lock_release(&rx->lock);
     }
     return error;
 }
@@ -298,7 +303,7 @@ zcb_error zcbi_rx_read(zcb_channel *channel, void *destination, size_t bytes, si
     zcbi_channel_pace_init(&pace, wait);
     while (bytes > 0) {
         if (now->left == 0 && now->last && now->message.bytes == ZCB_OPEN_ENDED)
-            return ZCB_OK; /* it has ended */
+            return ZCB_OK; /* the message has ended */
         zcb_error error = now->left == 0 ? next_part(channel, &pace) : zcbi_pace_check(&pace);
         if (error)
             return error;
@@ -339,7 +344,7 @@ zcb_error zcb_receive_end(zcb_channel *channel)
     give_back_part(channel);
     end_message(channel, true);
     stream_wish(rx->control, 0);
-    zcbi_turn_give(&rx->turn);
+    zcbi_ticket_lock_release(&rx->lock);
     return ZCB_OK;
 }
 
@@ -351,13 +356,13 @@ void zcb_receive_drop(zcb_channel *channel)
     if (rx->now.active && !rx->now.leased) {
         zcb_wait now = {0};
         stream_drop(rx->control, rx->ended);
-        tell_producer(rx);
-        (void)discard(channel, &now);
+        ring_producer(rx);
+        (void)discard_message(channel, &now);
     } else if (rx->now.active) {
         end_message(channel, true);
     }
     stream_wish(rx->control, 0);
-    zcbi_turn_give(&rx->turn);
+    zcbi_ticket_lock_release(&rx->lock);
 }
 
 /* ---------------------------------------------------------------- leases */
@@ -382,7 +387,7 @@ zcb_error zcb_receive_lease(zcb_channel *channel, zcb_lease **lease, const zcb_w
     zcb_lease *made = malloc(sizeof(*made));
     if (!made)
         return ZCB_ERR_NO_MEMORY;
-    *made = (zcb_lease){channel, rx->data + now->offset, now->message.bytes, now->block};
+    *made = (zcb_lease){channel, rx->data + now->offset, now->message.bytes, now->chunk};
     zcbi_channel_keep(channel);
     now->leased = true;
     *lease = made;
@@ -403,8 +408,8 @@ void zcb_lease_free(zcb_lease *lease)
 {
     if (!lease)
         return;
-    if (lease->block != NO_BLOCK && zcbi_channel_owned(lease->channel))
-        zcbi_rx_give_back(lease->channel, lease->block);
+    if (lease->chunk != NO_CHUNK && zcbi_channel_owned(lease->channel))
+        zcbi_rx_give_back(lease->channel, lease->chunk);
     zcbi_channel_release(lease->channel);
     free(lease);
 }

@@ -10,12 +10,12 @@
 
 void zcbi_region_reference(struct region *region)
 {
-    atomic_fetch_add(&region->references, 1);
+    atomic_fetch_add(&region->references, 1); /* partner: zcbi_region_release */
 }
 
 void zcbi_region_release(struct region *region)
 {
-    if (!region || atomic_fetch_sub(&region->references, 1) != 1)
+    if (!region || atomic_fetch_sub(&region->references, 1) != 1) /* partner: zcbi_region_release */
         return;
     for (int i = 0; i < BELLS; i++)
         zcbi_plat_close(region->bells[i]);
@@ -24,7 +24,7 @@ void zcbi_region_release(struct region *region)
     free(region);
 }
 
-static struct region *allocate(void)
+static struct region *region_allocate(void)
 {
     struct region *region = calloc(1, sizeof(*region));
     if (!region)
@@ -36,7 +36,7 @@ static struct region *allocate(void)
     return region;
 }
 
-/* What is touched from the start: the header, the controls and the return rings. */
+/* Commits the pages that are touched from the start: header, control pages and return rings. */
 static zcb_error commit_controls(struct region *region)
 {
     const struct geometry *geometry = &region->geometry;
@@ -47,7 +47,8 @@ static zcb_error commit_controls(struct region *region)
     return error;
 }
 
-/* What this end reads without a descriptor that names it may be touched, whoever was to commit it. */
+/* Makes sure that the pages which this end touches without a descriptor exist, whether or not the
+ * opener has committed them. */
 static zcb_error ensure_controls(const struct region *region)
 {
     const struct geometry *geometry = &region->geometry;
@@ -58,7 +59,7 @@ static zcb_error ensure_controls(const struct region *region)
     return error;
 }
 
-/* ---------------------------------------------------------------- making one */
+/* ---------------------------------------------------------------- making a region */
 
 static zcb_error create_memory(struct region *region)
 {
@@ -86,7 +87,7 @@ zcb_error zcbi_region_create(const zcb_channel_options *options, struct region *
 {
     uint64_t frame_bytes = options ? options->frame_bytes : 0;
     uint64_t window_bytes = options ? options->window_bytes : 0;
-    struct region *made = allocate();
+    struct region *made = region_allocate();
     if (!made)
         return ZCB_ERR_NO_MEMORY;
     zcb_error error =
@@ -110,7 +111,7 @@ void zcbi_region_handles(const struct region *region, struct region_handles *han
     memcpy(handles->bells, region->bells, sizeof(handles->bells));
 }
 
-/* ---------------------------------------------------------------- attaching to one */
+/* ---------------------------------------------------------------- attaching to a region */
 
 static zcb_error check_header(const struct region *region)
 {
@@ -126,7 +127,7 @@ static zcb_error check_header(const struct region *region)
     return same ? ZCB_OK : ZCB_ERR_PROTOCOL;
 }
 
-static zcb_error attach(struct region *region, const struct region_handles *handles)
+static zcb_error attach_region(struct region *region, const struct region_handles *handles)
 {
     if (zcbi_geometry_init(&region->geometry, handles->frame_bytes, handles->window_bytes))
         return ZCB_ERR_PROTOCOL;
@@ -140,9 +141,9 @@ static zcb_error attach(struct region *region, const struct region_handles *hand
     return error ? error : check_header(region);
 }
 
-/* Needs no mapping: there may be no memory for one. */
-static void say_closed(plat_handle memory, const plat_handle *bells,
-                       const struct geometry *geometry)
+/* Marks the joiner's end closed. Needs no mapping: there may be no memory for one. */
+static void mark_closed(plat_handle memory, const plat_handle *bells,
+                        const struct geometry *geometry)
 {
     uint64_t rx = geometry->control_at[0] + offsetof(struct stream_control, consumer_closed);
     uint64_t tx = geometry->control_at[1] + offsetof(struct stream_control, producer_closed);
@@ -152,16 +153,16 @@ static void say_closed(plat_handle memory, const plat_handle *bells,
         zcbi_plat_event_set(bells[i]);
 }
 
-void zcbi_region_say_closed(struct region *region)
+void zcbi_region_mark_closed(struct region *region)
 {
-    say_closed(region->memory.handle, region->bells, &region->geometry);
+    mark_closed(region->memory.handle, region->bells, &region->geometry);
 }
 
 void zcbi_region_refuse(const struct region_handles *handles)
 {
     struct geometry geometry;
     if (!zcbi_geometry_init(&geometry, handles->frame_bytes, handles->window_bytes))
-        say_closed(handles->memory, handles->bells, &geometry);
+        mark_closed(handles->memory, handles->bells, &geometry);
     zcbi_plat_close(handles->memory);
     for (int i = 0; i < BELLS; i++)
         zcbi_plat_close(handles->bells[i]);
@@ -169,17 +170,17 @@ void zcbi_region_refuse(const struct region_handles *handles)
 
 zcb_error zcbi_region_attach(const struct region_handles *handles, struct region **region)
 {
-    struct region *made = allocate();
+    struct region *made = region_allocate();
     if (!made) {
         zcbi_region_refuse(handles);
         return ZCB_ERR_NO_MEMORY;
     }
     made->memory.handle = handles->memory;
     memcpy(made->bells, handles->bells, sizeof(made->bells));
-    zcb_error error = attach(made, handles);
+    zcb_error error = attach_region(made, handles);
     if (error) {
         if (zcbi_error_is_shortage(error))
-            zcbi_region_say_closed(made);
+            zcbi_region_mark_closed(made);
         zcbi_region_release(made);
         return error;
     }

@@ -1,25 +1,28 @@
 /*
- * The producer. A message goes one of two ways:
+ * Sending. A message goes one of two ways:
  *
- *   whole      into one block of the frame, while there is room for it: nobody needs to receive, and a
- *              receiver can hold it in place;
- *   streaming  through the window piece by piece, when a receiver is there: for what is longer than the
- *              frame has room for, and for long messages that will be copied anyway, because the window
- *              stays in the cache.
+ *   whole      into one chunk of the frame, while there is room for it. No receiver is needed, and
+ *              a receiver can hold the message in place.
+ *   streaming  through the window piece by piece, when a receiver waits: for a message that the
+ *              frame has no room for, and for a long one that will be copied anyway, because the
+ *              window stays in the cache.
  *
- * A message that fits neither way waits, and nothing of it is to be seen until it goes, so that it can be
- * withdrawn without a trace.
+ * A message that can go neither way waits. It stays invisible until it goes, so it can be withdrawn
+ * without a trace. Open-ended messages: send_open.c.
  */
+#include "end.h"
+
 #include <string.h>
 
 #include "block.h"
 #include "copy.h"
 #include "send_open.h"
 
-/* A whole message is copied, and published where somebody waits for it, in steps: small enough that copying in and
- * copying out overlap, large enough that a descriptor costs nothing beside them. */
+/* A whole message is copied in steps, and published in steps if a receiver waits: small enough that
+ * copying in and copying out overlap, large enough that a descriptor costs little beside them. */
 #define LEAST_STEP_BYTES (UINT64_C(1) << 15)
 #define MOST_STEP_BYTES (UINT64_C(1) << 18)
+/* The sizes of messages that are copied past the caches (copy_in). */
 #define LEAST_PAST_CACHES (UINT64_C(1) << 14)
 #define MOST_PAST_CACHES (UINT64_C(1) << 19)
 
@@ -33,7 +36,7 @@ static bool worth_streaming(const zcb_channel *channel)
            stream_wished(tx->control) == ZCB_WISH_COPY && zcbi_tx_consumer_waits(tx);
 }
 
-/* ZCB_ERR_TIMEOUT: neither way is open now. */
+/* ZCB_ERR_TIMEOUT: the message can go neither way now. */
 static zcb_error choose_way(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
@@ -48,8 +51,8 @@ static zcb_error choose_way(zcb_channel *channel)
         now->streaming = true;
         return ZCB_OK;
     }
-    if (room > 0 && zcbi_frame_allocate(&tx->frame, now->message.bytes, &now->block)) {
-        now->offset = zcbi_frame_offset(&tx->frame, now->block);
+    if (room > 0 && zcbi_frame_allocate(&tx->frame, now->message.bytes, &now->chunk)) {
+        now->offset = zcbi_frame_offset(&tx->frame, now->chunk);
         return ZCB_OK;
     }
     if (zcbi_tx_consumer_waits(tx)) {
@@ -64,13 +67,13 @@ zcb_error zcbi_tx_begin(zcb_channel *channel, const zcb_message *message, uint32
 {
     struct producer *tx = &channel->tx;
     tx->now = (struct sending){
-        .message = *message, .flags = flags, .number = tx->ended, .block = NO_BLOCK};
+        .message = *message, .flags = flags, .number = tx->ended, .chunk = NO_CHUNK};
     if (message->bytes == ZCB_OPEN_ENDED)
         return zcbi_open_begin(channel, wait);
     for (;;) {
         zcb_error error = choose_way(channel);
         if (!error && message->bytes == 0)
-            return zcbi_tx_publish(channel, NO_BLOCK, 0, 0, MARK_LAST | MARK_WHOLE);
+            return zcbi_tx_publish(channel, NO_CHUNK, 0, 0, MARK_LAST | MARK_WHOLE);
         if (error != ZCB_ERR_TIMEOUT)
             return error;
         error = zcbi_tx_wait_for_room(channel, wait);
@@ -89,7 +92,7 @@ static uint64_t step_bytes(const struct sending *now)
     return step < LEAST_STEP_BYTES ? LEAST_STEP_BYTES : step;
 }
 
-/* Publishes what has been copied of a whole message: at its end, or in steps as soon as somebody waits for it. */
+/* Publishes the copied bytes of a whole message: at its end, or in steps once a receiver waits. */
 static zcb_error publish_whole(zcb_channel *channel)
 {
     struct producer *tx = &channel->tx;
@@ -105,12 +108,13 @@ static zcb_error publish_whole(zcb_channel *channel)
         if (room < 2 || !(now->begun || zcbi_tx_consumer_waits(tx)))
             return ZCB_OK;
     }
-    return zcbi_tx_publish(channel, now->block, now->offset + now->published,
+    return zcbi_tx_publish(channel, now->chunk, now->offset + now->published,
                            now->written - now->published, MARK_WHOLE | (last ? MARK_LAST : 0u));
 }
 
-/* The block of a message of middling size was read lately: warm memory is used again first. A short one is
- * not worth it, and a long one finds most of its block in no cache any more. */
+/* The allocator reuses memory at once, so the chunk of a message of middling size was read lately
+ * by the other processor. A short message is not worth the trouble; the chunk of a long one has
+ * mostly left the caches. */
 static void copy_in(const struct sending *now, void *to, const void *from, size_t bytes)
 {
     if (now->message.bytes >= LEAST_PAST_CACHES && now->message.bytes <= MOST_PAST_CACHES)
@@ -148,8 +152,8 @@ static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, s
     return ZCB_OK;
 }
 
-/* A free piece of the window and a free descriptor, waiting for them. */
-static zcb_error take_piece(zcb_channel *channel, uint32_t *block, const zcb_wait *wait)
+/* Waits for a free piece of the window and a free descriptor. */
+static zcb_error take_window_piece(zcb_channel *channel, uint32_t *piece, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
     for (;;) {
@@ -159,7 +163,7 @@ static zcb_error take_piece(zcb_channel *channel, uint32_t *block, const zcb_wai
             error = ZCB_ERR_REFUSED;
         if (error)
             return error;
-        if (room > 0 && zcbi_frame_take_piece(&tx->frame, block))
+        if (room > 0 && zcbi_frame_take_piece(&tx->frame, piece))
             return ZCB_OK;
         error = zcbi_tx_wait_for_room(channel, wait);
         if (error)
@@ -174,22 +178,22 @@ static zcb_error write_streaming(zcb_channel *channel, const unsigned char *byte
     struct sending *now = &tx->now;
     uint64_t piece_bytes = channel->region->geometry.piece_bytes;
     while (count > 0) {
-        uint32_t block;
+        uint32_t piece;
         zcb_error error = zcbi_pace_check(pace);
         if (!error)
-            error = take_piece(channel, &block, pace->wait);
+            error = take_window_piece(channel, &piece, pace->wait);
         if (error)
             return error;
         size_t step = count < piece_bytes ? count : (size_t)piece_bytes;
-        uint64_t at = zcbi_frame_offset(&tx->frame, block);
+        uint64_t at = zcbi_frame_offset(&tx->frame, piece);
         error = zcbi_frame_commit(&tx->frame, at, piece_bytes);
         if (!error) {
             memcpy(channel->region->memory.base + tx->frame.data_at + at, bytes, step);
             bool last = now->written + step == now->message.bytes;
-            error = zcbi_tx_publish(channel, block, at, step, last ? MARK_LAST : 0u);
+            error = zcbi_tx_publish(channel, piece, at, step, last ? MARK_LAST : 0u);
         }
         if (error) {
-            (void)zcbi_frame_give_back(&tx->frame, block);
+            (void)zcbi_frame_give_back(&tx->frame, piece);
             return error;
         }
         bytes += step;
@@ -221,26 +225,26 @@ void zcbi_tx_abort(zcb_channel *channel)
     struct sending *now = &tx->now;
     if (now->ended)
         return;
-    /* The consumer gives the block of a whole message back, once it knows of it; the piece of an open-ended one that
-     * is being filled it never sees. */
+    /* Once begun, a whole message's chunk comes back from the consumer. The chunk that an
+     * open-ended one is filling was not published, so it is given back here. */
     bool unseen = !now->begun || now->message.bytes == ZCB_OPEN_ENDED;
-    if (unseen && now->block != NO_BLOCK)
-        (void)zcbi_frame_give_back(&tx->frame, now->block);
-    now->block = NO_BLOCK;
+    if (unseen && now->chunk != NO_CHUNK)
+        (void)zcbi_frame_give_back(&tx->frame, now->chunk);
+    now->chunk = NO_CHUNK;
     if (now->begun)
-        (void)zcbi_tx_publish(channel, NO_BLOCK, 0, 0, MARK_ABORT);
+        (void)zcbi_tx_publish(channel, NO_CHUNK, 0, 0, MARK_ABORT);
 }
 
 /* ---------------------------------------------------------------- whole messages */
 
-/* A block of the user's, filled in place: there is nothing to copy. */
+/* Sends a block that the user filled in place: there is nothing to copy. */
 static zcb_error send_block(zcb_channel *channel, const zcb_message *message, uint32_t flags,
                             struct zcb_block *block, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
-    uint32_t id = block->freed.block;
+    uint32_t chunk = block->freed.chunk;
     tx->now = (struct sending){
-        .message = *message, .flags = flags, .number = tx->ended, .block = NO_BLOCK};
+        .message = *message, .flags = flags, .number = tx->ended, .chunk = NO_CHUNK};
     zcb_error error;
     uint32_t room = 0;
     while (!(error = zcbi_tx_ready(channel, &room)) && room == 0)
@@ -248,11 +252,11 @@ static zcb_error send_block(zcb_channel *channel, const zcb_message *message, ui
             break;
     if (error)
         return error;
-    zcbi_frame_set_out(&tx->frame, id);
-    error = zcbi_tx_publish(channel, id, zcbi_frame_offset(&tx->frame, id), message->bytes,
+    zcbi_frame_set_out(&tx->frame, chunk);
+    error = zcbi_tx_publish(channel, chunk, zcbi_frame_offset(&tx->frame, chunk), message->bytes,
                             MARK_WHOLE | MARK_LAST);
     if (error)
-        (void)zcbi_frame_give_back(&tx->frame, id);
+        (void)zcbi_frame_give_back(&tx->frame, chunk);
     else
         block->sent = true;
     return error;
@@ -279,12 +283,12 @@ zcb_error zcbi_tx_send(zcb_channel *channel, const zcb_message *message, uint32_
 
 zcb_error zcbi_tx_lock(zcb_channel *channel, const zcb_wait *wait)
 {
-    return zcbi_channel_take_turn(channel, &channel->tx.turn, wait);
+    return zcbi_channel_acquire(channel, &channel->tx.lock, wait);
 }
 
 void zcbi_tx_unlock(zcb_channel *channel)
 {
-    zcbi_turn_give(&channel->tx.turn);
+    zcbi_ticket_lock_release(&channel->tx.lock);
 }
 
 bool zcbi_tx_has_block(zcb_channel *channel, const void *data, size_t bytes)
@@ -293,8 +297,8 @@ bool zcbi_tx_has_block(zcb_channel *channel, const void *data, size_t bytes)
     return zcbi_block_find(&channel->tx, &payload) != NULL;
 }
 
-/* The other process has ended; asked once a message, since a frame with room needs no wait that would
- * notice. */
+/* Looked at once a message: while the frame has room no wait would notice that the other process
+ * has ended. */
 static bool peer_ended(const zcb_channel *channel)
 {
     unsigned ready;

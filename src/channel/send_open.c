@@ -1,18 +1,19 @@
 /*
- * An open-ended message goes piece by piece. A piece that is full is published, the last one at the end.
+ * An open-ended message goes in chunks of the size of a window's piece. A chunk is published when
+ * it is full, the last one at the end of the message.
  *
- * The first piece is memory of the frame, where it has room: a message that ends within it is published as a
- * whole message of known length, which needs no receiver and can be held in place. The others are the window's,
- * which stay in the cache, or the frame's while all of the window is on its way. So a sender runs at most frame and
- * window ahead of its receiver, and needs none to begin.
+ * The first chunk lies in the frame, if it has room: a message that ends within it is published as
+ * a whole message of known length, which needs no receiver and can be held in place. The others are
+ * pieces of the window, which stay in the cache, or lie in the frame while all pieces are out. So
+ * the sender needs no receiver to begin, and is at most frame and window ahead of it.
  */
 #include "send_open.h"
 
 #include <string.h>
 
-static bool is_in_frame(const struct producer *tx, uint32_t block)
+static bool is_in_frame(const struct producer *tx, uint32_t chunk)
 {
-    return block >= tx->frame.geometry->pieces;
+    return chunk >= tx->frame.geometry->pieces;
 }
 
 zcb_error zcbi_open_begin(zcb_channel *channel, const zcb_wait *wait)
@@ -29,17 +30,17 @@ zcb_error zcbi_open_begin(zcb_channel *channel, const zcb_wait *wait)
     }
 }
 
-static bool allocate_piece(struct producer *tx, uint32_t *block)
+static bool allocate_next(struct producer *tx, uint32_t *chunk)
 {
     uint64_t bytes = tx->frame.geometry->piece_bytes;
-    if (!tx->now.begun && zcbi_frame_allocate(&tx->frame, bytes, block))
+    if (!tx->now.begun && zcbi_frame_allocate(&tx->frame, bytes, chunk))
         return true;
-    return zcbi_frame_take_piece(&tx->frame, block) ||
-           zcbi_frame_allocate(&tx->frame, bytes, block);
+    return zcbi_frame_take_piece(&tx->frame, chunk) ||
+           zcbi_frame_allocate(&tx->frame, bytes, chunk);
 }
 
-/* Waits for the next piece, and for a descriptor to publish it with. */
-static zcb_error take_piece(zcb_channel *channel, const zcb_wait *wait)
+/* Waits for the next chunk, and for a descriptor to publish it with. */
+static zcb_error take_chunk(zcb_channel *channel, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
@@ -50,8 +51,8 @@ static zcb_error take_piece(zcb_channel *channel, const zcb_wait *wait)
             error = ZCB_ERR_REFUSED;
         if (error)
             return error;
-        if (room > 0 && allocate_piece(tx, &now->block)) {
-            now->offset = zcbi_frame_offset(&tx->frame, now->block);
+        if (room > 0 && allocate_next(tx, &now->chunk)) {
+            now->offset = zcbi_frame_offset(&tx->frame, now->chunk);
             now->room = tx->frame.geometry->piece_bytes;
             return ZCB_OK;
         }
@@ -61,25 +62,25 @@ static zcb_error take_piece(zcb_channel *channel, const zcb_wait *wait)
     }
 }
 
-/* What was written of the current piece; marks: 0, or those of the last part. */
-static zcb_error publish_piece(zcb_channel *channel, uint32_t marks)
+/* Publishes the bytes of the current chunk. marks: 0, or those of the last part. */
+static zcb_error publish_chunk(zcb_channel *channel, uint32_t marks)
 {
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
     uint64_t bytes = now->written - now->published;
-    uint32_t block = now->block;
-    if (block != NO_BLOCK && is_in_frame(tx, block))
-        zcbi_frame_shrink(&tx->frame, block, bytes);
+    uint32_t chunk = now->chunk;
+    if (chunk != NO_CHUNK && is_in_frame(tx, chunk))
+        zcbi_frame_shrink(&tx->frame, chunk, bytes);
     zcb_error error =
-        zcbi_tx_publish(channel, block, block == NO_BLOCK ? 0 : now->offset, bytes, marks);
+        zcbi_tx_publish(channel, chunk, chunk == NO_CHUNK ? 0 : now->offset, bytes, marks);
     if (error)
         return error;
-    now->block = NO_BLOCK;
+    now->chunk = NO_CHUNK;
     now->room = 0;
     return ZCB_OK;
 }
 
-static zcb_error copy_into_piece(zcb_channel *channel, const unsigned char *bytes, size_t step)
+static zcb_error copy_into_chunk(zcb_channel *channel, const unsigned char *bytes, size_t step)
 {
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
@@ -90,7 +91,7 @@ static zcb_error copy_into_piece(zcb_channel *channel, const unsigned char *byte
     memcpy(channel->region->memory.base + tx->frame.data_at + at, bytes, step);
     now->written += step;
     now->room -= step;
-    return now->room == 0 ? publish_piece(channel, 0) : ZCB_OK;
+    return now->room == 0 ? publish_chunk(channel, 0) : ZCB_OK;
 }
 
 zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size_t count,
@@ -99,12 +100,12 @@ zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size
     struct sending *now = &channel->tx.now;
     while (count > 0) {
         zcb_error error = zcbi_pace_check(pace);
-        if (!error && now->block == NO_BLOCK)
-            error = take_piece(channel, pace->wait);
+        if (!error && now->chunk == NO_CHUNK)
+            error = take_chunk(channel, pace->wait);
         if (error)
             return error;
         size_t step = count < now->room ? count : (size_t)now->room;
-        error = copy_into_piece(channel, bytes, step);
+        error = copy_into_chunk(channel, bytes, step);
         if (error)
             return error;
         bytes += step;
@@ -122,7 +123,7 @@ zcb_error zcbi_open_flush(zcb_channel *channel)
     if (now->written == now->published)
         return ZCB_OK;
     zcb_error error = zcbi_tx_ring_room(channel, &room);
-    return error || room == 0 ? error : publish_piece(channel, 0);
+    return error || room == 0 ? error : publish_chunk(channel, 0);
 }
 
 zcb_error zcbi_open_end(zcb_channel *channel)
@@ -130,9 +131,9 @@ zcb_error zcbi_open_end(zcb_channel *channel)
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
     if (now->begun)
-        return publish_piece(channel, MARK_LAST);
-    /* All of it is here: from now on it is a message of known length. */
+        return publish_chunk(channel, MARK_LAST);
+    /* Nothing was published, so this becomes a message of known length. */
     now->message.bytes = now->written;
-    bool whole = now->block == NO_BLOCK || is_in_frame(tx, now->block);
-    return publish_piece(channel, MARK_LAST | (whole ? MARK_WHOLE : 0u));
+    bool whole = now->chunk == NO_CHUNK || is_in_frame(tx, now->chunk);
+    return publish_chunk(channel, MARK_LAST | (whole ? MARK_WHOLE : 0u));
 }

@@ -1,16 +1,19 @@
-/* Open-ended messages, whose length nobody knows before their end. Under the sending turn. */
+/* Sending open-ended messages, whose length is not known before their end. Under the sending
+ * lock. */
 #ifndef ZCB_SEND_OPEN_H
 #define ZCB_SEND_OPEN_H
 
 #include "end.h"
 
-/* Waits until a descriptor is free; nothing can be seen of the message yet. */
+/* Waits until a descriptor is free. Nothing of the message is visible yet. */
 zcb_error zcbi_open_begin(zcb_channel *channel, const zcb_wait *wait);
+/* As zcbi_tx_write. */
 zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size_t count,
                           size_t *written, struct pace *pace);
-/* Publishes what was written, as far as there is a descriptor for it. */
+/* Publishes the bytes written so far, if a descriptor is free. Never waits. */
 zcb_error zcbi_open_flush(zcb_channel *channel);
-/* Publishes the last part. ZCB_ERR_NO_MEMORY, and the message can only be given up: a short message alone. */
+/* Publishes the last part. ZCB_ERR_NO_MEMORY only for a message that fits in its first chunk; it
+ * can then only be given up. */
 zcb_error zcbi_open_end(zcb_channel *channel);
 
 #endif

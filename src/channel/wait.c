@@ -1,13 +1,14 @@
 #include "wait.h"
 
-#include "doorbell.h"
-
 #include <string.h>
+
+#include "doorbell.h"
 
 #define SPIN_START_NS 20000
 #define SPIN_MAX_NS 500000
-#define SPIN_ALONE_NS                                                                              \
-    2000 /* after this it lets others run between its looks: perhaps whom it waits for */
+/* After this a spinning thread yields its processor between its looks, perhaps to the awaited
+ * one. */
+#define SPIN_ALONE_NS 2000
 #define SPIN_MIN_NS 1000
 #define SPIN_LOOKS 32  /* looks between two readings of the clock */
 #define COUNT_EVERY 64 /* waits between two looks at how many processors may be used */
@@ -20,13 +21,13 @@ static bool any_ready(const struct source *sources, unsigned count)
     return false;
 }
 
-static int64_t bounded(const struct spin *spin, int64_t budget_ns)
+static int64_t bounded_budget(const struct spin *spin, int64_t budget_ns)
 {
     int64_t max = spin->max_ns ? spin->max_ns : SPIN_MAX_NS;
     return budget_ns < max ? budget_ns : max;
 }
 
-/* True when something got ready in the time that recent waits make likely. */
+/* True when a source got ready within the time that recent waits make likely. */
 static bool spin_until_ready(const struct source *sources, unsigned count, struct spin *spin,
                              int64_t begin, int64_t deadline)
 {
@@ -35,7 +36,7 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
     if (spin->alone)
         return false;
     if (spin->budget_ns == 0)
-        spin->budget_ns = bounded(spin, SPIN_START_NS);
+        spin->budget_ns = bounded_budget(spin, SPIN_START_NS);
     int64_t end = begin + spin->budget_ns;
     if (end > deadline)
         end = deadline;
@@ -45,7 +46,7 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
             if (any_ready(sources, count)) {
                 int64_t wanted = 2 * (zcbi_plat_now_ns() - begin);
                 if (wanted > spin->budget_ns)
-                    spin->budget_ns = bounded(spin, wanted);
+                    spin->budget_ns = bounded_budget(spin, wanted);
                 return true;
             }
             zcbi_plat_cpu_relax();
@@ -60,16 +61,16 @@ static bool spin_until_ready(const struct source *sources, unsigned count, struc
 static void learn_from_sleep(struct spin *spin, int64_t waited_ns)
 {
     if (waited_ns < SPIN_MAX_NS)
-        spin->budget_ns = bounded(spin, 2 * waited_ns);
+        spin->budget_ns = bounded_budget(spin, 2 * waited_ns);
     else
         spin->budget_ns /= 2;
     if (spin->budget_ns < SPIN_MIN_NS)
         spin->budget_ns = SPIN_MIN_NS;
 }
 
-/* *which is `count` when only a signal woke it that is to be ignored. Where signals matter they are held
- * back from the last look at them to the sleep: one that came while this thread spun would otherwise be
- * noticed at the next wake-up. */
+/* *which is `count` when a signal that does not end the wait woke the thread. If signals matter,
+ * they are held back from the call of `interrupted` to the sleep: otherwise one that came in
+ * between would be noticed at the next wake-up only. */
 static zcb_error sleep_or_signal(const plat_handle *handles, unsigned count, const zcb_wait *wait,
                                  unsigned *which)
 {
@@ -157,7 +158,7 @@ zcb_error zcbi_wait_any(const struct source *sources, unsigned count, plat_handl
         }
         if (error)
             return error;
-        /* The other side may ring without end. */
+        /* A hostile side may ring without end. */
         if (wait_is_cancelled(wait))
             return ZCB_ERR_CANCELLED;
         if (deadline != ZCB_NEVER && zcbi_plat_now_ns() >= deadline)

@@ -2,9 +2,9 @@
 
 #include "doorbell.h"
 
-static bool waiter_told(void *arg)
+static bool waiter_is_woken(void *arg)
 {
-    return atomic_load(&((struct waiter *)arg)->told) != 0;
+    return atomic_load(&((struct waiter *)arg)->woken) != 0; /* partner: zcbi_waiter_wake */
 }
 
 zcb_error zcbi_waiter_init(struct waiter *waiter)
@@ -18,13 +18,13 @@ void zcbi_waiter_destroy(struct waiter *waiter)
     zcbi_plat_close(waiter->event);
 }
 
-void zcbi_waiter_tell(struct waiter *waiter)
+void zcbi_waiter_wake(struct waiter *waiter)
 {
-    atomic_store(&waiter->told, 1);
+    atomic_store(&waiter->woken, 1); /* partner: waiter_is_woken, sleep_in_standby */
     doorbell_ring(&waiter->asleep, waiter->event);
 }
 
 struct source zcbi_waiter_source(struct waiter *waiter)
 {
-    return (struct source){waiter_told, waiter, &waiter->asleep, waiter->event};
+    return (struct source){waiter_is_woken, waiter, &waiter->asleep, waiter->event};
 }

@@ -43,7 +43,7 @@ bool zcbi_error_is_shortage(zcb_error error)
     return error == ZCB_ERR_NO_MEMORY || error == ZCB_ERR_NO_HANDLES || error == ZCB_ERR_SYSTEM;
 }
 
-/* The length of a text without the character of UTF-8 that was cut in two at its end. */
+/* The length without a UTF-8 character that was cut at the end. */
 static size_t whole_characters(const char *text, size_t bytes)
 {
     size_t lead = bytes;
@@ -58,14 +58,14 @@ static size_t whole_characters(const char *text, size_t bytes)
 
 void zcbi_error_detail(zcb_detail *why, const char *format, ...)
 {
-    if (why == NULL)
+    if (!why)
         return;
     va_list arguments;
     va_start(arguments, format);
     int bytes = vsnprintf(why->text, sizeof(why->text), format, arguments);
     va_end(arguments);
     if (bytes < 0)
-        why->text[0] = '\0';
+        why->text[0] = 0;
     else if ((size_t)bytes >= sizeof(why->text))
-        why->text[whole_characters(why->text, sizeof(why->text) - 1)] = '\0';
+        why->text[whole_characters(why->text, sizeof(why->text) - 1)] = 0;
 }

@@ -1,11 +1,13 @@
+/* Errors in words. */
 #ifndef ZCB_ERROR_H
 #define ZCB_ERROR_H
 
-#include <stdio.h> /* says which printf this is */
+#include <stdio.h> /* defines __MINGW_PRINTF_FORMAT */
 
 #include "zcb/zcb.h"
 
-/* Lets the compiler check a format, the argument number `format`, against the arguments from `first` on. */
+/* Lets the compiler check the format, argument number format_at, against the arguments from `first`
+ * on. */
 #if defined(__MINGW_PRINTF_FORMAT)
 #define PRINTF_LIKE(format_at, first)                                                              \
     __attribute__((format(__MINGW_PRINTF_FORMAT, format_at, first)))
@@ -15,11 +17,11 @@
 #define PRINTF_LIKE(format_at, first)
 #endif
 
-/* Writes what exactly was wrong, cut at the detail's size between two characters. why may be NULL. */
+/* Writes the sentence of a zcb_detail, cut at its size between two characters. why may be NULL. */
 PRINTF_LIKE(2, 3)
 void zcbi_error_detail(zcb_detail *why, const char *format, ...);
 
-/* The system had too little of something: nothing is wrong with what was asked for. */
+/* True for ZCB_ERR_NO_MEMORY, _NO_HANDLES and _SYSTEM: the system refused a valid request. */
 bool zcbi_error_is_shortage(zcb_error error);
 
 #endif

@@ -28,7 +28,7 @@ zcb_error zcbi_link_send_channel(plat_handle link, uint32_t number, const char *
     return zcbi_plat_link_send(link, &record, sizeof(record), handles, 1 + BELLS);
 }
 
-static void close_handles(struct link_message *message)
+static void close_message_handles(struct link_message *message)
 {
     for (unsigned i = 0; i < message->count; i++)
         zcbi_plat_close(message->handles[i]);
@@ -52,7 +52,7 @@ zcb_error zcbi_link_receive(plat_handle link, struct link_message *message, int6
     else if (record->version != PROTOCOL_VERSION)
         error = ZCB_ERR_VERSION;
     if (error)
-        close_handles(message);
+        close_message_handles(message);
     return error;
 }
 
@@ -73,7 +73,7 @@ static struct region_handles region_of(const struct link_message *message)
 zcb_error zcbi_link_join(struct link_message *message, plat_handle peer, zcb_channel **channel)
 {
     if (!is_channel(message)) {
-        close_handles(message);
+        close_message_handles(message);
         return ZCB_ERR_PROTOCOL;
     }
     struct region_handles region = region_of(message);
@@ -86,6 +86,6 @@ void zcbi_link_refuse(struct link_message *message)
         struct region_handles region = region_of(message);
         zcbi_region_refuse(&region);
     } else {
-        close_handles(message);
+        close_message_handles(message);
     }
 }

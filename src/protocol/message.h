@@ -1,11 +1,14 @@
-/* Commands and their replies: messages of kind ZCB_KIND_CONTROL on the commands channel, whose id is the command's.
- * A command is a command_wire and parts; a reply is parts, in one message or several, the last of which ends with a
- * PART_COMPLETION. */
+/*
+ * Commands and replies: messages of kind ZCB_KIND_CONTROL on the commands channel. The message's id
+ * is the command's. A command is a command_wire and parts. A reply is parts, in one message or
+ * several; the last one has REPLY_COMPLETES and ends with a PART_COMPLETION.
+ */
 #ifndef ZCB_PROTOCOL_MESSAGE_H
 #define ZCB_PROTOCOL_MESSAGE_H
 
 #include "parts.h"
 
+/* The fields are those of zcb_command. */
 struct command_wire {
     uint32_t op;
     uint32_t flags;
@@ -14,10 +17,10 @@ struct command_wire {
 };
 static_assert(sizeof(struct command_wire) % PART_ALIGN == 0, "parts are aligned");
 
-/* Flags of a reply's message. */
+/* zcb_message.flags of a reply. */
 enum { REPLY_COMPLETES = 1 };
 
-/* Beside zcb_part_kind: a completion_wire. */
+/* A kind of part that zcb_part_kind does not have: a completion_wire. */
 #define PART_COMPLETION 64u
 
 struct completion_wire {

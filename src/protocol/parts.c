@@ -6,7 +6,7 @@
 
 enum { STEP_HEAD, STEP_WIRE, STEP_DATA, STEP_ZEROES };
 
-/* One zero at least, so that text ends in NUL. */
+/* The number of zeroes behind the data of a part: at least one. */
 static uint64_t zeroes_behind(uint64_t bytes)
 {
     return PART_ALIGN - bytes % PART_ALIGN;
@@ -22,11 +22,11 @@ uint64_t zcbi_parts_bytes(const struct parts_writer *writer)
     return bytes;
 }
 
-bool zcbi_parts_next(struct parts_writer *writer, struct span *piece)
+bool zcbi_parts_next(struct parts_writer *writer, struct span *span)
 {
     static const char zeroes[PART_ALIGN];
     if (writer->step == STEP_HEAD) {
-        *piece = writer->head;
+        *span = writer->head;
         writer->step = STEP_WIRE;
         return true;
     }
@@ -37,15 +37,15 @@ bool zcbi_parts_next(struct parts_writer *writer, struct span *piece)
     case STEP_WIRE:
         writer->wire =
             (struct part_wire){.kind = part->kind, .flags = part->flags, .bytes = part->bytes};
-        *piece = (struct span){&writer->wire, sizeof(writer->wire)};
+        *span = (struct span){&writer->wire, sizeof(writer->wire)};
         writer->step = STEP_DATA;
         return true;
     case STEP_DATA:
-        *piece = (struct span){part->data, part->bytes};
+        *span = (struct span){part->data, part->bytes};
         writer->step = STEP_ZEROES;
         return true;
     default:
-        *piece = (struct span){zeroes, (size_t)zeroes_behind(part->bytes)};
+        *span = (struct span){zeroes, (size_t)zeroes_behind(part->bytes)};
         writer->step = STEP_WIRE;
         writer->next++;
         return true;

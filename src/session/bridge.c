@@ -1,8 +1,8 @@
-/* A bridge: one more channel of a session, whose messages are paired with posted transfers. */
+/* A bridge: a further channel of a session, whose messages are paired with posted transfers. */
+#include "session.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "session.h"
 
 #define ACCEPT_WAIT_MS 10000
 
@@ -10,7 +10,7 @@ struct zcb_bridge {
     zcb_session *session; /* a reference */
     uint32_t number;
     char label[ZCB_MAX_LABEL_BYTES + 1];
-    struct close_notice *notice; /* until it is closed; under the session's lock */
+    struct close_notice *notice; /* under the session's lock; NULL once it is closed */
     struct paired_channel paired;
 };
 
@@ -31,7 +31,8 @@ static zcb_error post_transfer(zcb_bridge *bridge, zcb_command *command, int64_t
     return error;
 }
 
-/* What can't be a target whatever the engine's parser thinks; the rest is the parser's. */
+/* False for text that cannot be a target in any version of PowerShell. Its parser checks the
+ * rest. */
 static bool target_may_be(const char *target, size_t bytes)
 {
     size_t start = 0;
@@ -72,21 +73,22 @@ zcb_error zcb_bridge_post_send(zcb_bridge *bridge, const char *expression, size_
 
 /* ---------------------------------------------------------------- sending */
 
-/* Under the sending turn: finds the posted receive that the message is for. */
+/* Under the sending lock: finds the posted receive that the message is for. */
 static zcb_error match_message(zcb_bridge *bridge, zcb_message *message, uint32_t *flags,
                                struct post **taken)
 {
     zcb_session *session = bridge->session;
     uint64_t frame_bytes = zcb_channel_frame_bytes(bridge->paired.channel);
     zcbi_plat_mutex_lock(&session->lock);
-    zcb_error error = zcbi_session_state(session); /* all that was posted fails with it */
+    zcb_error error = zcbi_session_state(session); /* with the session all posts have failed */
     if (!error)
         error = zcbi_pairing_match(&bridge->paired.pairing, message, frame_bytes, flags, taken);
     zcbi_plat_mutex_unlock(&session->lock);
     return error;
 }
 
-/* The message was withdrawn: the receive that it was for waits again, unless it is done. */
+/* The message was withdrawn: the receive that it was for waits for another one, unless it is
+ * done. */
 static void unmatch_message(zcb_bridge *bridge, struct post *taken)
 {
     zcb_session *session = bridge->session;
@@ -94,7 +96,7 @@ static void unmatch_message(zcb_bridge *bridge, struct post *taken)
     struct post *post = zcbi_pairing_unmatch(&bridge->paired.pairing, taken);
     struct pending *pending = post ? zcbi_pending_find(session, post->id) : NULL;
     if (pending && !pending->done) {
-        pending->flags &= ~(uint32_t)ZCB_COMMAND_TAKE_QUEUED; /* the next one has its id */
+        pending->flags &= ~(uint32_t)ZCB_COMMAND_TAKE_QUEUED; /* the next message has its id */
         zcbi_pairing_repost(&bridge->paired.pairing, post);
         post = NULL;
     }
@@ -102,7 +104,7 @@ static void unmatch_message(zcb_bridge *bridge, struct post *taken)
     free(post);
 }
 
-/* Which posted receive a message that was refused half-way belongs to. */
+/* The id of the posted receive that dropped this message half-way. */
 static uint64_t receive_of(zcb_bridge *bridge, const zcb_message *message)
 {
     if (message->id != 0)
@@ -113,8 +115,8 @@ static uint64_t receive_of(zcb_bridge *bridge, const zcb_message *message)
     return id;
 }
 
-static zcb_error send_in_turn(zcb_bridge *bridge, zcb_message *message, const void *data,
-                              uint64_t *refused_by, const zcb_wait *wait)
+static zcb_error send_paired(zcb_bridge *bridge, zcb_message *message, const void *data,
+                             uint64_t *refused_by, const zcb_wait *wait)
 {
     uint32_t flags = 0;
     struct post *taken = NULL;
@@ -151,7 +153,7 @@ zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, u
     if (error)
         return error;
     zcb_message message = {.kind = kind, .bytes = bytes};
-    error = send_in_turn(bridge, &message, data, refused_by, wait);
+    error = send_paired(bridge, &message, data, refused_by, wait);
     zcbi_tx_unlock(bridge->paired.channel);
     return error;
 }
@@ -214,8 +216,8 @@ zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id)
 
 /* ---------------------------------------------------------------- opening and closing */
 
-/* Under the lock: tells the engine which bridges were closed. It keeps the memory of one that it does not hear of, so
- * what cannot be told now is told with the next bridge. */
+/* Under the lock: tells the engine which bridges were closed, so that it frees their memory. A
+ * notice that cannot be sent now is sent with the next bridge. */
 static void send_close_notices(zcb_session *session)
 {
     struct close_notice *notice;
@@ -226,7 +228,7 @@ static void send_close_notices(zcb_session *session)
     }
 }
 
-/* The session must go on, or the bridge does not become part of it. */
+/* Sends the channel to the engine and adds the bridge to the session, if that has not ended. */
 static zcb_error add_bridge(zcb_session *session, zcb_bridge *bridge)
 {
     zcbi_plat_mutex_lock(&session->lock);
@@ -246,7 +248,7 @@ static zcb_error add_bridge(zcb_session *session, zcb_bridge *bridge)
     return error;
 }
 
-/* A link that is full holds channels that the engine has not looked at yet: it takes them in when asked. */
+/* A full link holds channels that the engine has not received yet: asks it to. */
 static zcb_error add_bridge_with_room(zcb_session *session, zcb_bridge *bridge)
 {
     zcb_error error = add_bridge(session, bridge);
@@ -255,18 +257,17 @@ static zcb_error add_bridge_with_room(zcb_session *session, zcb_bridge *bridge)
     zcb_wait wait = {.deadline_ns = zcb_deadline_ns(ACCEPT_WAIT_MS)};
     error = zcbi_urgent_send(session, URGENT_ACCEPT, 0);
     if (!error)
-        error = zcb_session_ping(session, &wait); /* answered after what was asked before */
+        error = zcb_session_ping(session, &wait); /* answered after the request before it */
     return error ? error : add_bridge(session, bridge);
 }
 
-static void explain(zcb_detail *why, zcb_error error, const zcb_channel_options *options)
+static void explain_open(zcb_detail *why, zcb_error error, const zcb_channel_options *options)
 {
     if (error == ZCB_ERR_INVALID)
         zcbi_error_detail(
             why,
             "frame_bytes %llu must be from %llu to %llu, window_bytes %llu from %llu to %llu, "
-            "and a "
-            "label has at most %d bytes",
+            "and a label has at most %d bytes",
             (unsigned long long)(options ? options->frame_bytes : 0),
             (unsigned long long)ZCB_MIN_FRAME_BYTES, (unsigned long long)ZCB_MAX_FRAME_BYTES,
             (unsigned long long)(options ? options->window_bytes : 0),
@@ -314,7 +315,7 @@ zcb_error zcb_bridge_open(zcb_session *session, const zcb_channel_options *optio
         error = add_bridge_with_room(session, made);
     }
     if (error) {
-        explain(why, error, options);
+        explain_open(why, error, options);
         if (made)
             bridge_release(made);
         return error;
@@ -328,7 +329,7 @@ zcb_channel *zcb_bridge_channel(zcb_bridge *bridge)
     return bridge->paired.channel;
 }
 
-/* Under the lock, as the rest up to zcb_bridge_close. */
+/* Under the lock, as the next two: ends the transfers that are not done. */
 static void finish_transfers(zcb_session *session, const struct paired_channel *paired)
 {
     for (struct pending *p = session->first; p; p = p->next) {
@@ -367,7 +368,7 @@ void zcb_bridge_close(zcb_bridge *bridge)
     zcb_session *session = bridge->session;
     zcbi_plat_mutex_lock(&session->lock);
     bool first = !bridge->paired.closed;
-    /* Before the engine hears of it: its own close must not be seen first. */
+    /* First this side, then the engine: else a wait here might see the engine's close first. */
     zcbi_paired_close(&bridge->paired);
     if (first && !session->ended)
         announce_close(session, bridge);

@@ -1,8 +1,8 @@
-/* Giving a session its commands. */
+/* Submitting commands. */
 #include "session.h"
 
-/* There is no room in the commands channel. Waits for it and meanwhile takes in what arrives, if nobody
- * else does, so that two full directions cannot stop each other. */
+/* Waits for room in the commands channel. Reads replies meanwhile, unless another thread does:
+ * otherwise two full directions would stop each other. */
 static zcb_error wait_for_room(zcb_session *session, struct limit *limit, const zcb_wait *wait)
 {
     struct source room = zcbi_tx_room_source(session->commands);
@@ -43,19 +43,19 @@ static zcb_error send_command(zcb_session *session, const zcb_command *command,
     zcb_error error;
     while ((error = zcbi_tx_begin(session->commands, &message, 0, &at_once)) == ZCB_ERR_TIMEOUT)
         if ((error = wait_for_room(session, &limit, wait)) != ZCB_OK)
-            return zcbi_tx_abort(session->commands), error;
+            break;
     struct span piece;
     while (!error && zcbi_parts_next(&writer, &piece))
         error = write_piece(session, &piece, &limit, wait);
     if (error)
         zcbi_tx_abort(session->commands);
-    /* An engine that drops a command has no memory for it, and ends. */
+    /* An engine that drops a command has no memory for it. It ends then. */
     return error == ZCB_ERR_REFUSED ? ZCB_ERR_PEER_GONE : error;
 }
 
 /* Under the lock. */
-static zcb_error enter_pending(zcb_session *session, zcb_command *command,
-                               struct paired_channel *paired, int64_t timeout_ms)
+static zcb_error add_pending(zcb_session *session, zcb_command *command,
+                             struct paired_channel *paired, int64_t timeout_ms)
 {
     struct pending *pending = zcbi_pending_add(session, command->id, command->op, command->flags,
                                                paired, zcb_deadline_ns(timeout_ms));
@@ -69,15 +69,15 @@ static zcb_error enter_pending(zcb_session *session, zcb_command *command,
     return ZCB_OK;
 }
 
-/* Enters the command into the table before it is sent, so that its completion finds it. */
-static zcb_error enter_command(zcb_session *session, zcb_command *command,
-                               struct paired_channel *paired, int64_t timeout_ms)
+/* Adds the command to the table before it is sent, so that its completion finds it there. */
+static zcb_error register_command(zcb_session *session, zcb_command *command,
+                                  struct paired_channel *paired, int64_t timeout_ms)
 {
     zcbi_plat_mutex_lock(&session->lock);
     command->id = session->last_id + 1;
     zcb_error error = zcbi_session_state(session);
     if (!error)
-        error = enter_pending(session, command, paired, timeout_ms);
+        error = add_pending(session, command, paired, timeout_ms);
     if (!error) {
         session->last_id++;
         zcbi_session_hand_over(session);
@@ -107,16 +107,16 @@ zcb_error zcbi_session_submit(zcb_session *session, zcb_command *command,
 {
     zcb_error error = zcbi_session_owned(session);
     if (!error)
-        error = zcbi_turn_take(&session->submit_turn, wait);
+        error = zcbi_ticket_lock_acquire(&session->submit_lock, wait);
     if (error)
         return error;
-    error = enter_command(session, command, paired, timeout_ms);
+    error = register_command(session, command, paired, timeout_ms);
     if (!error) {
         error = send_command(session, command, wait);
         if (error)
             withdraw_command(session, command, paired);
     }
-    zcbi_turn_give(&session->submit_turn);
+    zcbi_ticket_lock_release(&session->submit_lock);
     return error;
 }
 
@@ -135,18 +135,19 @@ zcb_error zcb_session_submit(zcb_session *session, zcb_command *command, int64_t
     return zcbi_session_submit(session, command, NULL, timeout_ms, wait);
 }
 
-/* Nobody will take its result. */
-static void abandon(zcb_session *session, uint64_t id)
+/* Stops a command whose result is not wanted any more. */
+static void abandon_command(zcb_session *session, uint64_t id)
 {
     zcbi_plat_mutex_lock(&session->lock);
     struct pending *pending = zcbi_pending_find(session, id);
     if (pending && pending->awaited) {
-        (void)zcbi_urgent_stop(session,
-                               id); /* another thread has guessed its id: it has the result */
+        /* Another thread has guessed the id and waits for the result: it frees it. */
+        (void)zcbi_urgent_stop(session, id);
     } else if (pending && !pending->done) {
         pending->abandoned = true;
-        if (zcbi_urgent_stop(session,
-                             id)) /* its time is over now: the thread that reads tells it again */
+        /* If the stop could not be sent, the command times out now: the reading thread sends it
+         * again. */
+        if (zcbi_urgent_stop(session, id))
             zcbi_deadline_set(session, pending, zcbi_plat_now_ns());
         zcbi_session_hand_over(session);
     } else if (pending) {
@@ -171,6 +172,6 @@ zcb_error zcb_session_run(zcb_session *session, const char *text, size_t text_by
         return error;
     error = zcb_session_wait(session, command.id, result, wait);
     if (error)
-        abandon(session, command.id);
+        abandon_command(session, command.id);
     return error;
 }

@@ -1,4 +1,4 @@
-/* The deadlines of commands, which are kept on this side alone. */
+/* The deadlines of commands. The program keeps them, not the engine. */
 #include "session.h"
 
 void zcbi_deadline_set(zcb_session *session, struct pending *pending, int64_t deadline_ns)
@@ -8,7 +8,7 @@ void zcbi_deadline_set(zcb_session *session, struct pending *pending, int64_t de
         return;
     session->next_deadline = deadline_ns;
     if (session->reading)
-        zcbi_waiter_tell(&session->reader);
+        zcbi_waiter_wake(&session->reader);
 }
 
 bool zcbi_deadlines_are_due(const zcb_session *session)
@@ -17,7 +17,7 @@ bool zcbi_deadlines_are_due(const zcb_session *session)
     return late_ns >= READ_ON_NS || (late_ns >= 0 && !zcbi_session_has_data(session));
 }
 
-/* The engine runs commands in order: only the oldest one can be running. */
+/* The engine runs commands in order, so only the oldest one can be running. */
 static bool may_be_running(const zcb_session *session, const struct pending *pending)
 {
     const struct pending *oldest = session->first;
@@ -34,16 +34,18 @@ static void kill_engine(zcb_session *session)
         (long long)session->grace_ms);
 }
 
-/* What the engine could not be told, for want of memory, is ended by its grace: a running command with the engine, a
- * transfer here. A queued command is told again: it must not run once it is said to have timed out. */
+/* At its deadline the command is stopped, and gets grace_ms. A queued one ends at once, if the
+ * engine could be told, else at the next attempt: it must not run after its result says that it
+ * timed out. At the end of the grace time a running command ends with the engine, a transfer
+ * here. */
 static void expire_one(zcb_session *session, struct pending *pending, int64_t now)
 {
     bool queued = pending->op == ZCB_OP_RUN && !may_be_running(session, pending);
     if (!pending->timed_out || queued) {
         pending->timed_out = true;
         pending->deadline_ns = now + session->grace_ms * 1000000;
-        bool told = zcbi_urgent_stop(session, pending->id) == ZCB_OK;
-        if (queued && told)
+        bool sent = zcbi_urgent_stop(session, pending->id) == ZCB_OK;
+        if (queued && sent)
             zcbi_pending_finish_here(session, pending, ZCB_STATUS_TIMED_OUT,
                                      "the timeout passed before the command's turn came");
     } else if (pending->op == ZCB_OP_RUN) {

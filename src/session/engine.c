@@ -1,32 +1,33 @@
-/* Where PowerShell lies on this machine. Nothing is started: its version is checked when it says hello. */
-#include "platform/error.h"
-#include "platform/platform.h"
-
+/* zcb_engine_find: finding PowerShell on this machine. Nothing is started here; the engine's
+ * version is checked when it says hello (handshake.c). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "platform/error.h"
+#include "platform/platform.h"
 
 #define PATH_BYTES 4096
 #define OLDEST_VERSION "7.4"
 #define HOW_TO_GET_IT "install it (https://aka.ms/powershell), or give its path"
 #define ENGINE_FOLDER "virtualshell/engine" /* below the user's folder for installed data */
 
-/* ---- paths ---- */
+/* ---------------------------------------------------------------- paths */
 
-/* Two names joined; "" when they do not fit. */
-static bool join(char *path, const char *folder, const char *name)
+/* Writes <folder>/<name> to path (of PATH_BYTES). False, and "", when it does not fit. */
+static bool join_path(char *path, const char *folder, const char *name)
 {
     int bytes = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
     if (bytes >= 0 && bytes < PATH_BYTES)
         return true;
-    path[0] = '\0';
+    path[0] = 0;
     return false;
 }
 
 static const char *last_separator(const char *path)
 {
     const char *last = NULL;
-    for (; *path != '\0'; path++)
+    for (; *path; path++)
         if (*path == '/' || *path == '\\')
             last = path;
     return last;
@@ -35,43 +36,42 @@ static const char *last_separator(const char *path)
 static const char *base_name(const char *path)
 {
     const char *separator = last_separator(path);
-    return separator != NULL ? separator + 1 : path;
+    return separator ? separator + 1 : path;
 }
 
-/* "pwsh", with its extension where the system has one. */
+/* "pwsh" or "pwsh.exe". */
 static const char *engine_name(void)
 {
     return base_name(zcbi_plat_engine_in_package());
 }
 
-/* ---- versions ---- */
+/* ---------------------------------------------------------------- versions */
 
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-/* What follows "-" names a preview, which comes before the version itself. */
-static int rank(char c)
+/* "-" begins the name of a preview, which comes before the version itself. */
+static int rank_of_character(char c)
 {
     return c == '-' ? -1 : (unsigned char)c;
 }
 
-/* Below, at or above 0: "7.9.1" < "7.10.0", "7.7.0-preview.2" < "7.7.0-rc.1" < "7.7.0". */
+/* As strcmp: "7.9.1" < "7.10.0", "7.7.0-preview.2" < "7.7.0-rc.1" < "7.7.0". */
 static int compare_versions(const char *a, const char *b)
 {
     for (;;) {
         if (is_digit(*a) && is_digit(*b)) {
-            char *a_end;
-            char *b_end;
+            char *a_end, *b_end;
             unsigned long a_number = strtoul(a, &a_end, 10);
             unsigned long b_number = strtoul(b, &b_end, 10);
             if (a_number != b_number)
                 return a_number < b_number ? -1 : 1;
             a = a_end;
             b = b_end;
-        } else if (*a != *b || *a == '\0') {
-            return rank(*a) - rank(*b);
+        } else if (*a != *b || *a == 0) {
+            return rank_of_character(*a) - rank_of_character(*b);
         } else {
             a++;
             b++;
@@ -79,28 +79,29 @@ static int compare_versions(const char *a, const char *b)
     }
 }
 
-/* ---- folders that hold versions ---- */
+/* ---------------------------------------------------------------- folders that hold versions */
 
-/* Writes the engine's path (of PATH_BYTES) that belongs to one entry of a folder. ZCB_ERR_NOT_FOUND without one; as
- * all that follows, another error when it could not be looked for. */
+/* Writes the path (of PATH_BYTES) of the engine in one entry of a folder. ZCB_ERR_NOT_FOUND: there
+ * is none. As in all functions below, another error means that it could not be looked for. */
 typedef zcb_error engine_of_entry(const char *folder, const char *name, char *path);
 
-typedef struct newest {
+struct newest {
     const char *folder;
     engine_of_entry *engine_of;
     zcb_error error; /* of an entry that could not be looked at */
     char name[64];
     char path[PATH_BYTES];
-} newest;
+};
 
-static void consider(void *arg, const char *name)
+/* A plat_folder_entry: keeps the entry if its version is the highest so far. */
+static void consider_entry(void *arg, const char *name)
 {
-    newest *best = arg;
+    struct newest *best = arg;
     char path[PATH_BYTES];
     if (strlen(name) >= sizeof(best->name) || compare_versions(name, best->name) <= 0)
         return;
     zcb_error error = best->engine_of(best->folder, name, path);
-    if (error == ZCB_OK) {
+    if (!error) {
         strcpy(best->name, name);
         strcpy(best->path, path);
     } else if (error != ZCB_ERR_NOT_FOUND) {
@@ -111,17 +112,18 @@ static void consider(void *arg, const char *name)
 /* The engine of the entry with the highest version. */
 static zcb_error find_newest(const char *folder, engine_of_entry *engine_of, char *path)
 {
-    newest best = {.folder = folder, .engine_of = engine_of};
-    zcb_error error = zcbi_plat_folder_each(folder, consider, &best);
-    if (error == ZCB_OK)
+    struct newest best = {.folder = folder, .engine_of = engine_of};
+    zcb_error error = zcbi_plat_folder_each(folder, consider_entry, &best);
+    if (!error)
         error = best.error;
-    if (error == ZCB_OK && best.path[0] == '\0')
+    if (!error && best.path[0] == 0)
         error = ZCB_ERR_NOT_FOUND;
-    if (error == ZCB_OK)
+    if (!error)
         strcpy(path, best.path);
     return error;
 }
 
+/* ZCB_ERR_NOT_FOUND unless the path was joined and is an executable file. */
 static zcb_error if_executable(bool joined, const char *path)
 {
     return joined && zcbi_plat_is_executable(path) ? ZCB_OK : ZCB_ERR_NOT_FOUND;
@@ -131,8 +133,8 @@ static zcb_error if_executable(bool joined, const char *path)
 static zcb_error engine_of_framework(const char *folder, const char *name, char *path)
 {
     char framework[PATH_BYTES];
-    bool joined = strncmp(name, "net", 3) == 0 && join(framework, folder, name) &&
-                  join(path, framework, zcbi_plat_engine_in_package());
+    bool joined = strncmp(name, "net", 3) == 0 && join_path(framework, folder, name) &&
+                  join_path(path, framework, zcbi_plat_engine_in_package());
     return if_executable(joined, path);
 }
 
@@ -142,7 +144,7 @@ static zcb_error engine_of_package(const char *folder, const char *name, char *p
     char package[PATH_BYTES];
     char tools[PATH_BYTES];
     bool joined = is_digit(name[0]) && compare_versions(name, OLDEST_VERSION) >= 0 &&
-                  join(package, folder, name) && join(tools, package, "tools");
+                  join_path(package, folder, name) && join_path(tools, package, "tools");
     return joined ? find_newest(tools, engine_of_framework, path) : ZCB_ERR_NOT_FOUND;
 }
 
@@ -151,7 +153,7 @@ static zcb_error engine_of_tool(const char *folder, const char *name, char *path
 {
     char version[PATH_BYTES];
     char package[PATH_BYTES];
-    bool joined = join(version, folder, name) && join(package, version, "powershell");
+    bool joined = join_path(version, folder, name) && join_path(package, version, "powershell");
     return joined ? find_newest(package, engine_of_package, path) : ZCB_ERR_NOT_FOUND;
 }
 
@@ -159,32 +161,32 @@ static zcb_error engine_of_tool(const char *folder, const char *name, char *path
 static zcb_error engine_in_tool_folder(const char *folder, char *path)
 {
     char store[PATH_BYTES];
-    return join(store, folder, ".store/powershell") ? find_newest(store, engine_of_tool, path)
-                                                    : ZCB_ERR_NOT_FOUND;
+    return join_path(store, folder, ".store/powershell") ? find_newest(store, engine_of_tool, path)
+                                                         : ZCB_ERR_NOT_FOUND;
 }
 
 static zcb_error engine_in_folder(const char *folder, char *path)
 {
     zcb_error error = engine_in_tool_folder(folder, path);
-    return error == ZCB_ERR_NOT_FOUND ? if_executable(join(path, folder, engine_name()), path)
+    return error == ZCB_ERR_NOT_FOUND ? if_executable(join_path(path, folder, engine_name()), path)
                                       : error;
 }
 
-/* Puts the engine itself for a .NET tool's launcher, which is slower to start and another process than
- * the engine. Any other file stays. */
+/* Replaces the path of a .NET tool's launcher by that of the engine behind it: the launcher starts
+ * more slowly, and is another process than the engine. Other paths stay. */
 static void skip_launcher(char *path)
 {
     char folder[PATH_BYTES];
     char engine[PATH_BYTES];
     const char *separator = last_separator(path);
-    if (separator == NULL || strcmp(separator + 1, engine_name()) != 0)
+    if (!separator || strcmp(separator + 1, engine_name()) != 0)
         return;
     snprintf(folder, sizeof(folder), "%.*s", (int)(separator - path), path);
     if (engine_in_tool_folder(folder, engine) == ZCB_OK)
         strcpy(path, engine);
 }
 
-/* ---- the places, in their order ---- */
+/* ---------------------------------------------------------------- the places, in order */
 
 static bool find_on_path(const char *name, char *path)
 {
@@ -197,7 +199,7 @@ static bool find_on_path(const char *name, char *path)
 static zcb_error find_given(const char *given, char *path, zcb_detail *why)
 {
     char absolute[PATH_BYTES];
-    if (last_separator(given) == NULL) {
+    if (!last_separator(given)) {
         if (find_on_path(given, path))
             return ZCB_OK;
         zcbi_error_detail(why, "PowerShell was not found: there is no program '%s' on PATH", given);
@@ -221,17 +223,17 @@ static zcb_error find_given(const char *given, char *path, zcb_detail *why)
     return ZCB_ERR_NOT_FOUND;
 }
 
-/* <root>/<below>, or a text that says that there is no root. */
-static bool place(zcb_error error, const char *root, const char *below, char *folder)
+/* Writes <root>/<below>, or, after an error, a text for messages. */
+static bool path_below_root(zcb_error error, const char *root, const char *below, char *folder)
 {
-    if (error == ZCB_OK && join(folder, root, below))
+    if (!error && join_path(folder, root, below))
         return true;
     snprintf(folder, PATH_BYTES, "<no home folder>/%s", below);
     return false;
 }
 
-/* Where its installers put it; ours is one of them. */
-static bool find_place(char *path)
+/* The places where PowerShell's installers put it on this system. */
+static bool find_where_installers_put_it(char *path)
 {
     for (unsigned i = 0; zcbi_plat_engine_place(i, path, PATH_BYTES) == ZCB_OK; i++)
         if (zcbi_plat_is_executable(path))
@@ -249,11 +251,12 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
     if (find_on_path("pwsh", path))
         return ZCB_OK;
     *origin = "installed";
-    if (find_place(path))
+    if (find_where_installers_put_it(path))
         return ZCB_OK;
     error = zcbi_plat_data_folder(root, sizeof(root));
-    error = place(error, root, ENGINE_FOLDER, installed) ? engine_in_folder(installed, path)
-                                                         : ZCB_ERR_NOT_FOUND;
+    error = path_below_root(error, root, ENGINE_FOLDER, installed)
+                ? engine_in_folder(installed, path)
+                : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)
         return error;
     *origin = "system";
@@ -261,7 +264,7 @@ static zcb_error find_installed(char *path, const char **origin, zcb_detail *why
         return ZCB_OK;
     *origin = "NuGet";
     error = zcbi_plat_nuget_folder(root, sizeof(root));
-    error = place(error, root, "powershell", packages)
+    error = path_below_root(error, root, "powershell", packages)
                 ? find_newest(packages, engine_of_package, path)
                 : ZCB_ERR_NOT_FOUND;
     if (error != ZCB_ERR_NOT_FOUND)
@@ -280,7 +283,7 @@ zcb_error zcb_engine_folder(char *path, size_t path_bytes)
     if (!path)
         return ZCB_ERR_INVALID;
     zcb_error error = zcbi_plat_data_folder(root, sizeof(root));
-    if (!place(error, root, ENGINE_FOLDER, folder))
+    if (!path_below_root(error, root, ENGINE_FOLDER, folder))
         return error ? error : ZCB_ERR_NOT_FOUND;
     if (strlen(folder) >= path_bytes)
         return ZCB_ERR_INVALID;
@@ -293,19 +296,18 @@ zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes, cons
 {
     char found[PATH_BYTES];
     const char *found_by = "given";
-    zcb_error error =
-        given != NULL ? find_given(given, found, why) : find_installed(found, &found_by, why);
-    if (error != ZCB_OK && error != ZCB_ERR_NOT_FOUND)
+    zcb_error error = given ? find_given(given, found, why) : find_installed(found, &found_by, why);
+    if (error && error != ZCB_ERR_NOT_FOUND)
         zcbi_error_detail(why, "looking for PowerShell");
-    if (error != ZCB_OK)
+    if (error)
         return error;
-    if (path == NULL || strlen(found) >= path_bytes) {
+    if (!path || strlen(found) >= path_bytes) {
         zcbi_error_detail(why, "the path of the engine takes %zu bytes: '%s'", strlen(found) + 1,
                           found);
         return ZCB_ERR_INVALID;
     }
     strcpy(path, found);
-    if (origin != NULL)
+    if (origin)
         *origin = found_by;
     return ZCB_OK;
 }

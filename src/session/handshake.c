@@ -1,8 +1,8 @@
-/* What program and engine say to each other before the first command. */
+/* The records that program and engine exchange before the first command. */
+#include "start.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "start.h"
 
 #define DEFAULT_WIDTH 120
 /* Windows PowerShell is taken at 5.1, its last version. */
@@ -12,9 +12,9 @@
 #define OLDEST_MINOR 4
 #define EXIT_WAIT_MS 10000
 
-/* ---------------------------------------------------------------- handing over */
+/* ---------------------------------------------------------------- to the engine */
 
-/* Nothing was waited for: a full link says that the system has no room even for the first records. */
+/* The link is new: if it is full, the system has no room even for the first records. */
 static zcb_error first_records(zcb_error error)
 {
     return error == ZCB_ERR_TIMEOUT ? ZCB_ERR_SYSTEM : error;
@@ -58,9 +58,9 @@ zcb_error zcbi_start_prepare(struct starting *start)
     return error;
 }
 
-/* ---------------------------------------------------------------- the answer */
+/* ---------------------------------------------------------------- from the engine */
 
-/* What an engine that ended too early has written, as much as fits. */
+/* Reads the output of an engine that ended too early, as much as fits. */
 static void read_output(const struct starting *start, char *text, size_t room)
 {
     const plat_handle files[] = {start->err, start->out};
@@ -73,7 +73,8 @@ static void read_output(const struct starting *start, char *text, size_t room)
     text[used] = 0;
 }
 
-/* What to do when it was forbidden what every session needs: Windows has policies, often of a group. */
+/* Advice when the output says that a policy of Windows forbids what every session needs; else
+ * "". */
 static const char *advice_on(const char *output)
 {
     static const char *const signs[] = {"PSSecurityException", "UnauthorizedAccess",
@@ -81,8 +82,8 @@ static const char *advice_on(const char *output)
     for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
         if (strstr(output, signs[i]))
             return " (a policy of this machine forbids PowerShell to load the module; "
-                   "`Get-ExecutionPolicy "
-                   "-List` and `$ExecutionContext.SessionState.LanguageMode` show which: ask who "
+                   "`Get-ExecutionPolicy -List` and `$ExecutionContext.SessionState.LanguageMode` "
+                   "show which: ask who "
                    "set it)";
     return "";
 }

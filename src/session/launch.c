@@ -1,11 +1,11 @@
 /* Starting the engine's process: its environment and its arguments. */
+#include "start.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "start.h"
-
-/* The module's path comes by this variable, never as part of a script's text. */
+/* The variable with the module's path, which is never part of the text of a script. */
 #define MODULE_VARIABLE "ZCB_MODULE"
 static const char *const first_arguments[] = {"-NoLogo", "-NoProfile", "-NonInteractive", NULL};
 static const char *const last_arguments[] = {
@@ -15,27 +15,29 @@ static const char *const last_arguments[] = {
     NULL};
 #define MOST_ARGUMENTS 16
 
-/* What is told to the engine's runtime, unless the user has set it. The agent takes them out of its
- * environment again, by the list in TUNING_VARIABLE, before any command runs. */
+/* Variables for the engine's runtime, each unless the user has set it. Before any command runs, the
+ * agent removes them from its environment, by the list in TUNING_VARIABLE. */
 #define TUNING_VARIABLE "ZCB_TUNING"
 static const char *const tunings[] = {
-    /* Large transfers (docs/performance.md) */
-    "DOTNET_GCLOHThreshold=400000", /* hexadecimal: arrays up to 4 MiB die young, without a full collection */
-    "DOTNET_GCRetainVM=1", /* memory that was touched once is used again */
-    /* No sockets in the temporary folder by which other processes could enter the engine, and which an
-     * engine that is killed leaves behind (SECURITY.md) */
+    /* For large transfers (docs/performance.md). Hexadecimal: arrays up to 4 MiB are collected
+     * young, without a full collection. */
+    "DOTNET_GCLOHThreshold=400000",
+    /* Memory that was touched once is used again. */
+    "DOTNET_GCRetainVM=1",
+    /* No sockets in the temporary folder: other processes could enter the engine by them, and an
+     * engine that is killed leaves them behind (SECURITY.md). */
     "DOTNET_EnableDiagnostics=0",
     "POWERSHELL_DIAGNOSTICS_OPTOUT=1",
 };
 #define TUNINGS (sizeof(tunings) / sizeof(tunings[0]))
 
-/* The variables that are added to the user's, with the memory behind them. */
+/* The texts of variables that are not constant. */
 struct variables {
     char module[PATH_BYTES + sizeof(MODULE_VARIABLE)];
     char tunings[256];
 };
 
-/* The caller says something of this variable ("NAME=..." or "NAME"), or this process has it. */
+/* True when the options set or remove this variable, or this process has it. */
 static bool is_set_already(const struct starting *start, const char *variable)
 {
     size_t length = strcspn(variable, "=");
@@ -48,7 +50,7 @@ static bool is_set_already(const struct starting *start, const char *variable)
     return zcbi_plat_has_variable(name);
 }
 
-/* Adds the tunings, and the list of their names for the agent; returns how many variables that made. */
+/* Adds the tunings, and a list of their names for the agent. Returns the number of variables. */
 static size_t add_tunings(const struct starting *start, struct variables *own,
                           const char **environment)
 {
@@ -65,8 +67,8 @@ static size_t add_tunings(const struct starting *start, struct variables *own,
     return count;
 }
 
-/* The caller's variables, and ours behind them. */
-static const char **make_environment(const struct starting *start, struct variables *own)
+/* The variables of the options, and then ours. NULL: no memory. Freed by free(). */
+static const char **make_engine_environment(const struct starting *start, struct variables *own)
 {
     size_t count = 0;
     const char *const *given = start->options->environment;
@@ -83,7 +85,7 @@ static const char **make_environment(const struct starting *start, struct variab
     return environment;
 }
 
-/* Fills `arguments`, of MOST_ARGUMENTS. */
+/* Fills `arguments`, which has MOST_ARGUMENTS entries. */
 static void gather_arguments(const char **arguments)
 {
     const char *const *const lists[] = {first_arguments, zcbi_plat_engine_arguments(),
@@ -100,7 +102,7 @@ zcb_error zcbi_start_launch(struct starting *start)
 {
     const char *arguments[MOST_ARGUMENTS];
     struct variables own;
-    const char **environment = make_environment(start, &own);
+    const char **environment = make_engine_environment(start, &own);
     if (!environment)
         return ZCB_ERR_NO_MEMORY;
     gather_arguments(arguments);

@@ -1,10 +1,11 @@
-/* Ends a wait although replies come without a pause, which no wait in the kernel would notice. */
+/* Ends a wait for a result at its deadline although replies come without a pause. Such a wait never
+ * sleeps, so zcbi_wait_any does not end it. */
 #ifndef ZCB_LIMIT_H
 #define ZCB_LIMIT_H
 
 #include "channel/pace.h"
 
-/* How long replies that are there already may be read beyond a deadline. */
+/* How long replies that have arrived may be read beyond a deadline. */
 #define READ_ON_NS 20000000
 
 struct limit {

@@ -1,14 +1,14 @@
-/* Which file of the PowerShell module an engine is to load. */
+/* Finding the file of the PowerShell module that the engine loads. */
+#include "start.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "start.h"
-
 #define MODULE_FILE "ZeroCopyBridge.dll"
-#define DESKTOP_FOLDER "desktop/" /* below the module's folder: its build for Windows PowerShell */
+#define DESKTOP_FOLDER "desktop/" /* has the build for Windows PowerShell */
 
-/* Windows PowerShell: powershell.exe, while PowerShell itself is pwsh. */
+/* True for Windows PowerShell, which is powershell.exe; PowerShell is pwsh. */
 static bool is_desktop(const char *engine)
 {
     static const char name[] = "powershell.exe";
@@ -28,7 +28,7 @@ static bool is_module_at(struct starting *start, const char *folder, const char 
     return zcbi_plat_is_file(start->module);
 }
 
-/* The file that the caller names, or the one of the folder that he names. */
+/* The options name the module's file, or its folder. */
 static zcb_error take_given_module(struct starting *start)
 {
     char given[PATH_BYTES - 64];

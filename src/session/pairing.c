@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------- lists of posts */
+/* ---------------------------------------------------------------- queues of posts */
 
 static void put_first(struct posts *posts, struct post *post)
 {
@@ -18,7 +18,7 @@ static void put_last(struct posts *posts, struct post *post)
     posts->end = &post->next;
 }
 
-/* Where its post is, or would be. */
+/* The link to the post with this id; it holds NULL where there is none. */
 static struct post **find_post(struct posts *posts, uint64_t id)
 {
     struct post **link = &posts->first;
@@ -27,7 +27,7 @@ static struct post **find_post(struct posts *posts, uint64_t id)
     return link;
 }
 
-/* Takes out the post at `link`, which is then the caller's; NULL where there is none. */
+/* Removes the post that `link` holds (may be NULL) and returns it. It is the caller's. */
 static struct post *take_post(struct posts *posts, struct post **link)
 {
     struct post *post = *link;
@@ -92,8 +92,8 @@ void zcbi_pairing_unpost(struct pairing *pairing, uint64_t id, uint32_t op, uint
     free(post);
 }
 
-/* The message that it was told to take is free again; one that waits for a message stays in its place until the user
- * knows. */
+/* A receive without a message keeps its place until the user knows of the failure. If it should
+ * have taken a queued message, the next posted receive takes that one. */
 void zcbi_pairing_fail(struct pairing *pairing, uint64_t id, uint32_t flags)
 {
     struct post *post = *find_post(&pairing->receives, id);

@@ -1,7 +1,7 @@
-/* The table of commands that are under way, by id and in order, and the queue of those that are done. */
-#include <stdlib.h>
-
+/* The table of pending commands, by id and in order, and the queue of those that are done. */
 #include "session.h"
+
+#include <stdlib.h>
 
 #define FIRST_BUCKETS 64
 
@@ -10,7 +10,8 @@ static struct pending **bucket_of(const zcb_session *session, uint64_t id)
     return &session->buckets[id & (session->bucket_count - 1)];
 }
 
-static bool grow(zcb_session *session)
+/* False: no memory, and there are no buckets at all. */
+static bool grow_buckets(zcb_session *session)
 {
     size_t count = session->bucket_count ? session->bucket_count * 2 : FIRST_BUCKETS;
     struct pending **buckets = calloc(count, sizeof(*buckets));
@@ -29,7 +30,7 @@ static bool grow(zcb_session *session)
 struct pending *zcbi_pending_add(zcb_session *session, uint64_t id, uint32_t op, uint32_t flags,
                                  struct paired_channel *paired, int64_t deadline_ns)
 {
-    if (session->pending_count >= session->bucket_count && !grow(session))
+    if (session->pending_count >= session->bucket_count && !grow_buckets(session))
         return NULL;
     struct pending *pending = calloc(1, sizeof(*pending));
     zcb_result *result = zcbi_result_create(id, op);
@@ -99,7 +100,7 @@ void zcbi_pending_queue(zcb_session *session, struct pending *pending)
     else
         session->first_done = pending;
     session->last_done = pending;
-    zcbi_session_tell_standby(session);
+    zcbi_session_wake_standby(session);
 }
 
 void zcbi_pending_unqueue(zcb_session *session, const struct pending *pending)
@@ -116,8 +117,8 @@ void zcbi_pending_unqueue(zcb_session *session, const struct pending *pending)
         session->last_done = before;
 }
 
-/* A receive that took no message. Or a send of which not even an error comes as a message: the engine doesn't have the
- * channel, and a thread that receives would wait for ever. */
+/* A receive took no message. Or a send cannot even send an error message, because the engine does
+ * not have the channel: a thread that receives would wait for ever. */
 static void refuse_transfer(const struct pending *pending)
 {
     if (pending->op == ZCB_OP_SEND)
@@ -136,7 +137,7 @@ void zcbi_pending_finish(zcb_session *session, struct pending *pending)
         refuse_transfer(pending);
     if (pending->awaited) {
         if (pending->waiter)
-            zcbi_waiter_tell(pending->waiter);
+            zcbi_waiter_wake(pending->waiter);
     } else if (pending->flags & ZCB_COMMAND_NOTIFY) {
         zcbi_pending_queue(session, pending);
     }

@@ -1,22 +1,22 @@
 /*
- * Reading what the engine answers. One thread reads at a time, and it is one of those that wait: it enters every reply
- * into the table and tells the thread whose it is. When its own wait is over it hands the reading to another one
- * (standby.c).
+ * Reading the engine's replies. No thread of the library does it: of the threads that wait for
+ * results one reads, adds each reply to its command's result, and wakes the thread that waits for
+ * it. When its own wait is over it hands the reading over to another one (standby.c).
  */
+#include "session.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "session.h"
-
 /* ---------------------------------------------------------------- one reply */
 
-static bool completes(const struct incoming *incoming)
+static bool completes_command(const struct incoming *incoming)
 {
     return (incoming->message.flags & REPLY_COMPLETES) != 0;
 }
 
-/* Under the lock. Replies to commands that are done already (timed out here, say) are dropped. */
-static void enter_reply(zcb_session *session, const struct incoming *incoming)
+/* Under the lock. A reply to a command that is done (timed out here, say) is dropped. */
+static void add_reply(zcb_session *session, const struct incoming *incoming)
 {
     struct pending *pending = zcbi_pending_find(session, incoming->message.id);
     if (!pending || pending->done) {
@@ -24,7 +24,7 @@ static void enter_reply(zcb_session *session, const struct incoming *incoming)
         return;
     }
     zcb_result *result = pending->result;
-    if (!zcbi_result_enter(result, incoming->bytes, incoming->got, completes(incoming)))
+    if (!zcbi_result_add_reply(result, incoming->bytes, incoming->got, completes_command(incoming)))
         return;
     int32_t exit_code = result->completion.exit_code;
     bool exited = result->completion.status == ZCB_STATUS_EXITED;
@@ -35,7 +35,7 @@ static void enter_reply(zcb_session *session, const struct incoming *incoming)
         zcbi_session_end(session, "the command `exit` ended it with exit code %d", exit_code);
 }
 
-/* Takes the next message; without memory for it, it is dropped and there are no incoming->bytes. */
+/* Begins the next reply. Without memory for it, it is dropped, and incoming->bytes is NULL. */
 static zcb_error begin_incoming(zcb_session *session)
 {
     static const zcb_wait at_once = {0};
@@ -63,13 +63,13 @@ static zcb_error finish_incoming(zcb_session *session)
     struct incoming *incoming = &session->incoming;
     (void)zcb_receive_end(session->commands);
     incoming->active = false;
-    if (zcbi_reply_makes_sense(incoming->bytes, incoming->got, completes(incoming)))
+    if (zcbi_reply_makes_sense(incoming->bytes, incoming->got, completes_command(incoming)))
         return ZCB_OK;
     free(incoming->bytes);
     return zcbi_channel_fail(session->commands);
 }
 
-/* The engine gave it up. */
+/* The engine has given the reply up. */
 static void drop_incoming(zcb_session *session)
 {
     zcb_receive_drop(session->commands);
@@ -77,14 +77,13 @@ static void drop_incoming(zcb_session *session)
     session->incoming.active = false;
 }
 
-/* Reads a reply as far as it goes; an interrupted one goes on with the next call. */
+/* Reads a reply until it is whole, or until an error. The next call goes on with it. */
 static zcb_error read_incoming(zcb_session *session, const zcb_wait *wait, bool *whole)
 {
     struct incoming *incoming = &session->incoming;
     zcb_error error = incoming->active ? ZCB_OK : begin_incoming(session);
     if (error)
-        return error == ZCB_ERR_TIMEOUT ? ZCB_OK
-                                        : error; /* what there was belonged to a dropped one */
+        return error == ZCB_ERR_TIMEOUT ? ZCB_OK : error; /* the data was of a dropped reply */
     if (incoming->active) {
         error = zcbi_rx_read(session->commands, incoming->bytes + incoming->got,
                              (size_t)incoming->message.bytes - incoming->got, &incoming->got, wait);
@@ -107,7 +106,7 @@ bool zcbi_session_has_data(const zcb_session *session)
     return session->incoming.active || data.ready(data.arg);
 }
 
-/* Without the lock: waits for data, for `also`, or to be told that a deadline has changed. */
+/* Without the lock: waits for data, for `also`, or for a change of next_deadline. */
 static zcb_error wait_for_reply(zcb_session *session, const struct source *also,
                                 const zcb_wait *wait)
 {
@@ -143,13 +142,13 @@ zcb_error zcbi_session_read(zcb_session *session, const struct source *also, str
     bool whole = false;
     session->reading = true;
     zcbi_session_disarm(session);
-    atomic_store(&session->reader.told, 0);
+    atomic_store(&session->reader.woken, 0); /* partner: zcbi_waiter_wake */
     zcbi_plat_mutex_unlock(&session->lock);
     zcb_error error = read_without_lock(session, also, limit, &limits, &whole);
     zcbi_plat_mutex_lock(&session->lock);
     session->reading = false;
     if (whole)
-        enter_reply(session, &session->incoming);
+        add_reply(session, &session->incoming);
     if (zcbi_deadlines_are_due(session))
         zcbi_deadlines_act(session);
     if (error == ZCB_ERR_TIMEOUT && expires)

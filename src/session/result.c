@@ -10,7 +10,7 @@ static bool is_stream(uint32_t kind)
 
 /* ---------------------------------------------------------------- text */
 
-static bool reserve(struct text *text, size_t more)
+static bool grow_text(struct text *text, size_t more)
 {
     if (more < text->capacity - text->bytes && text->capacity > 0)
         return true;
@@ -26,9 +26,9 @@ static bool reserve(struct text *text, size_t more)
     return true;
 }
 
-static bool append(struct text *text, const void *more, size_t bytes)
+static bool append_text(struct text *text, const void *more, size_t bytes)
 {
-    if (!reserve(text, bytes))
+    if (!grow_text(text, bytes))
         return false;
     memcpy(text->own + text->bytes, more, bytes);
     text->bytes += bytes;
@@ -36,7 +36,7 @@ static bool append(struct text *text, const void *more, size_t bytes)
     return true;
 }
 
-static void clear(zcb_result *result)
+static void clear_texts(zcb_result *result)
 {
     for (int i = 0; i < ZCB_STREAMS; i++) {
         free(result->text[i].own);
@@ -46,7 +46,7 @@ static void clear(zcb_result *result)
     result->message = NULL;
 }
 
-/* ---------------------------------------------------------------- arriving */
+/* ---------------------------------------------------------------- adding replies */
 
 zcb_result *zcbi_result_create(uint64_t id, uint32_t op)
 {
@@ -55,7 +55,7 @@ zcb_result *zcbi_result_create(uint64_t id, uint32_t op)
         return NULL;
     result->id = id;
     result->op = op;
-    clear(result);
+    clear_texts(result);
     return result;
 }
 
@@ -86,33 +86,34 @@ static zcb_completion completion_of(const zcb_part *part)
                             .execution_ns = wire.execution_ns};
 }
 
-/* Text stays where it lies if that memory is kept and it is all that there is of its stream. */
-static void enter_text(zcb_result *result, const zcb_part *part, bool kept)
+/* kept: the memory of the part will be kept. Then it need not be copied, if it is the stream's only
+ * text. */
+static void add_text(zcb_result *result, const zcb_part *part, bool kept)
 {
     struct text *text = &result->text[part->kind - ZCB_PART_OUT];
     if (kept && text->bytes == 0)
         *text = (struct text){.text = part->data, .bytes = part->bytes, .own = text->own};
-    else if (!append(text, part->data, part->bytes))
+    else if (!append_text(text, part->data, part->bytes))
         result->incomplete = true;
 }
 
-static void say_lost(zcb_result *result)
+static void set_lost_text(zcb_result *result)
 {
     static const char lost[] = "there was no memory for the command's result";
-    clear(result);
+    clear_texts(result);
     result->text[ZCB_PART_ERR - ZCB_PART_OUT] =
         (struct text){.text = lost, .bytes = sizeof(lost) - 1};
 }
 
-/* Without all of its text a result is no success. */
+/* A result that lacks some of its text is no success. */
 static void end_incomplete(zcb_result *result, zcb_status status)
 {
     result->completion =
         (zcb_completion){.status = status, .refused = result->op == ZCB_OP_RECEIVE, .exit_code = 1};
-    say_lost(result);
+    set_lost_text(result);
 }
 
-bool zcbi_result_enter(zcb_result *result, unsigned char *message, size_t bytes, bool completes)
+bool zcbi_result_add_reply(zcb_result *result, unsigned char *message, size_t bytes, bool completes)
 {
     result->incomplete = result->incomplete || !message;
     for (size_t at = 0; message && at < bytes;) {
@@ -120,7 +121,7 @@ bool zcbi_result_enter(zcb_result *result, unsigned char *message, size_t bytes,
         if (part.kind == PART_COMPLETION)
             result->completion = completion_of(&part);
         else
-            enter_text(result, &part, completes);
+            add_text(result, &part, completes);
     }
     if (!completes) {
         free(message);
@@ -136,13 +137,13 @@ void zcbi_result_end(zcb_result *result, zcb_status status, const char *err)
 {
     result->completion =
         (zcb_completion){.status = status, .refused = result->op == ZCB_OP_RECEIVE, .exit_code = 1};
-    if (!append(&result->text[ZCB_PART_ERR - ZCB_PART_OUT], err, strlen(err)))
+    if (!append_text(&result->text[ZCB_PART_ERR - ZCB_PART_OUT], err, strlen(err)))
         result->incomplete = true;
     if (result->incomplete)
-        say_lost(result);
+        set_lost_text(result);
 }
 
-/* ---------------------------------------------------------------- reading it */
+/* ---------------------------------------------------------------- the accessors */
 
 uint64_t zcb_result_id(const zcb_result *result)
 {
@@ -193,6 +194,6 @@ void zcb_result_free(zcb_result *result)
 {
     if (!result)
         return;
-    clear(result);
+    clear_texts(result);
     free(result);
 }

@@ -1,7 +1,7 @@
-/* Handing out results: the waits for them. */
+/* zcb_session_wait and zcb_session_next: the waits for results. */
 #include "session.h"
 
-static zcb_error await(zcb_session *session, struct pending *pending, const zcb_wait *wait)
+static zcb_error await_result(zcb_session *session, struct pending *pending, const zcb_wait *wait)
 {
     struct limit limit;
     zcbi_limit_init(&limit, wait);
@@ -15,7 +15,7 @@ static zcb_error await(zcb_session *session, struct pending *pending, const zcb_
     return pending->done && error != ZCB_ERR_INTERRUPTED ? ZCB_OK : error;
 }
 
-/* Nobody waits for it any more: its result goes where it would have gone. */
+/* A zcb_session_wait has given up. If the command is done, zcb_session_next gives its result. */
 static void stop_awaiting(zcb_session *session, struct pending *pending)
 {
     pending->awaited = false;
@@ -39,7 +39,7 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
         pending->awaited = true;
         if (pending->done)
             zcbi_pending_unqueue(session, pending);
-        error = await(session, pending, wait);
+        error = await_result(session, pending, wait);
         if (error)
             stop_awaiting(session, pending);
         else

@@ -1,13 +1,15 @@
-/* The life of a session: whether it goes on, why it ended, and how it is ended. */
+/* The end of a session: noticing it, its reason, closing. */
 #include "session.h"
-#include "platform/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KILL_WAIT_MS 10000 /* the kernel first frees the memory of what it kills */
+#include "platform/error.h"
+
+#define KILL_WAIT_MS                                                                               \
+    10000 /* the kernel frees a process's memory before it says that it has ended */
 
 zcb_error zcbi_session_owned(const zcb_session *session)
 {
@@ -25,12 +27,12 @@ zcb_error zcbi_session_state(const zcb_session *session)
 
 void zcbi_session_reference(zcb_session *session)
 {
-    atomic_fetch_add(&session->references, 1);
+    atomic_fetch_add(&session->references, 1); /* partner: zcbi_session_release */
 }
 
 /* ---------------------------------------------------------------- the end */
 
-static void finish_all(zcb_session *session)
+static void finish_all_pending(zcb_session *session)
 {
     char err[sizeof(session->reason.text) + 32];
     snprintf(err, sizeof(err), "the session ended: %s", session->reason.text);
@@ -49,10 +51,10 @@ void zcbi_session_end(zcb_session *session, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(session->reason.text, sizeof(session->reason.text), format, arguments);
     va_end(arguments);
-    finish_all(session);
+    finish_all_pending(session);
     zcb_channel_close(session->commands);
     zcb_channel_close(session->urgent);
-    zcbi_session_tell_all(session);
+    zcbi_session_wake_all(session);
 }
 
 void zcbi_session_kill(zcb_session *session)
@@ -61,8 +63,9 @@ void zcbi_session_kill(zcb_session *session)
     zcbi_plat_process_hang_up_group(&session->child);
 }
 
-/* Reaps what was started, once, if it has ended. Who kills an engine means what it had started, too. */
-static bool reap(zcb_session *session, int *code)
+/* Takes the exit code of the started process, once, if it has ended. If the engine was killed, the
+ * processes that it started are hung up on as well. */
+static bool reap_once(zcb_session *session, int *code)
 {
     if (session->reaped || !zcbi_plat_process_ended(&session->child, code))
         return false;
@@ -72,10 +75,10 @@ static bool reap(zcb_session *session, int *code)
     return true;
 }
 
-/* What the kernel says of the engine's end, if it was our own child. */
+/* The engine's exit code, if the engine is the started process. */
 static bool exit_status(zcb_session *session, int *code)
 {
-    return session->child.pid == session->pid && reap(session, code);
+    return session->child.pid == session->pid && reap_once(session, code);
 }
 
 void zcbi_session_lose(zcb_session *session, zcb_error error)
@@ -106,7 +109,8 @@ void zcbi_session_lose_ended(zcb_session *session)
     static const zcb_wait at_once = {0};
     if (session->reading)
         return;
-    /* At most what can have been there: others may have the channel's memory, and write on. */
+    /* At most as many replies as the ring holds: another process may have the memory, and write
+     * on. */
     for (unsigned i = 0; i <= RING_ENTRIES && !session->ended; i++)
         if (zcbi_session_read(session, NULL, NULL, &at_once))
             break;
@@ -135,7 +139,7 @@ bool zcb_session_alive(zcb_session *session, zcb_detail *why)
 
 /* ---------------------------------------------------------------- closing */
 
-static bool await_end(plat_handle process, int64_t timeout_ms)
+static bool await_process_end(plat_handle process, int64_t timeout_ms)
 {
     int64_t deadline = zcb_deadline_ns(timeout_ms);
     unsigned ready;
@@ -148,16 +152,17 @@ static bool await_end(plat_handle process, int64_t timeout_ms)
 
 static void end_processes(zcb_session *session, int64_t grace_ms)
 {
-    if (!await_end(session->process, grace_ms)) {
+    if (!await_process_end(session->process, grace_ms)) {
         zcbi_session_kill(session);
-        (void)await_end(session->process, KILL_WAIT_MS);
+        (void)await_process_end(session->process, KILL_WAIT_MS);
     }
-    if (session->child.pid != session->pid && !await_end(session->child.process, grace_ms)) {
+    if (session->child.pid != session->pid &&
+        !await_process_end(session->child.process, grace_ms)) {
         zcbi_plat_process_kill(session->child.pid, session->child.process);
-        (void)await_end(session->child.process, KILL_WAIT_MS);
+        (void)await_process_end(session->child.process, KILL_WAIT_MS);
     }
     int code;
-    (void)reap(session, &code);
+    (void)reap_once(session, &code);
 }
 
 void zcb_session_close(zcb_session *session, int64_t grace_ms)
@@ -168,7 +173,7 @@ void zcb_session_close(zcb_session *session, int64_t grace_ms)
     bool first = !session->closing;
     session->closing = true;
     for (struct paired_channel *b = session->bridges; b; b = b->next)
-        zcbi_paired_close(b); /* before the engine hears of it: its end must not be seen first */
+        zcbi_paired_close(b); /* first, or a wait might see the engine's end instead */
     zcbi_session_end(session, "it was closed");
     zcbi_plat_mutex_unlock(&session->lock);
     if (first)
@@ -191,10 +196,10 @@ static void free_tables(zcb_session *session)
 
 void zcbi_session_release(zcb_session *session)
 {
-    if (atomic_fetch_sub(&session->references, 1) != 1)
+    if (atomic_fetch_sub(&session->references, 1) != 1) /* partner: zcbi_session_release */
         return;
     free_tables(session);
-    zcbi_plat_loop_event_destroy(&session->loop_event); /* before what it watches */
+    zcbi_plat_loop_event_destroy(&session->loop_event); /* before the handles that it watches */
     zcb_channel_free(session->commands);
     zcb_channel_free(session->urgent);
     if (session->process != session->child.process)
@@ -203,8 +208,8 @@ void zcbi_session_release(zcb_session *session)
     zcbi_plat_close(session->child.group);
     zcbi_plat_close(session->link);
     zcbi_waiter_destroy(&session->reader);
-    zcbi_turn_destroy(&session->submit_turn);
-    zcbi_turn_destroy(&session->ping_turn);
+    zcbi_ticket_lock_destroy(&session->submit_lock);
+    zcbi_ticket_lock_destroy(&session->ping_lock);
     zcbi_plat_mutex_destroy(&session->lock);
     free(session->engine);
     free(session);

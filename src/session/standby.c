@@ -1,9 +1,10 @@
 /*
- * The threads that wait while another one reads.
+ * The threads that wait while another one reads ("followers" of that one), and the standby thread.
  *
- * The threads in zcb_session_next stand by: they sleep on a bell of their own, which is armed, so that it is rung, only
- * while commands with ZCB_COMMAND_NOTIFY are pending and nobody reads. So a thread that submits a command and then
- * waits itself wakes nobody: it disarms the bell and reads. zcb_session_event is that bell for an event loop.
+ * A thread in zcb_session_next is a standby thread. It sleeps on a bell of its own, which is armed
+ * only while commands with ZCB_COMMAND_NOTIFY are pending and no thread reads. So a thread that
+ * submits a command and waits for it wakes no other thread: it disarms the bell and reads.
+ * zcb_session_event is that bell for an event loop.
  */
 #include "session.h"
 
@@ -57,8 +58,8 @@ static void set_loop_event(zcb_session *session)
         zcbi_plat_event_set(zcbi_rx_standby_bell(session->commands));
 }
 
-/* From now on the bell is rung for what comes. False: something has come already. */
-static bool arm(zcb_session *session)
+/* From now on the bell is rung for new data. False: there is data now. */
+static bool arm_standby(zcb_session *session)
 {
     if (session->armed)
         return true;
@@ -69,14 +70,14 @@ static bool arm(zcb_session *session)
 
 static void hand_to_standby(zcb_session *session, struct follower *standby)
 {
-    bool now = session->notify_count > 0 && !arm(session);
+    bool now = session->notify_count > 0 && !arm_standby(session);
     if (now || session->next_deadline < standby->until_ns)
-        zcbi_waiter_tell(&standby->waiter);
+        zcbi_waiter_wake(&standby->waiter);
 }
 
 static void hand_to_event_loop(zcb_session *session)
 {
-    if (session->notify_count > 0 && !arm(session))
+    if (session->notify_count > 0 && !arm_standby(session))
         set_loop_event(session);
     zcbi_plat_loop_event_set_deadline(&session->loop_event, session->next_deadline);
 }
@@ -87,52 +88,52 @@ void zcbi_session_hand_over(zcb_session *session)
         return;
     struct follower *next = NULL;
     for (struct follower *f = session->followers; f; f = f->next) {
-        if (atomic_load(&f->waiter.told))
-            return; /* one is on its way */
+        if (atomic_load(&f->waiter.woken)) /* partner: zcbi_waiter_wake */
+            return;                        /* this one will read, or hand over */
         if (!next || next->stands_by)
             next = f;
     }
     if (next && !next->stands_by)
-        zcbi_waiter_tell(&next->waiter);
+        zcbi_waiter_wake(&next->waiter);
     else if (next)
         hand_to_standby(session, next);
     else if (has_loop_event(session))
         hand_to_event_loop(session);
 }
 
-void zcbi_session_tell_standby(zcb_session *session)
+void zcbi_session_wake_standby(zcb_session *session)
 {
     for (struct follower *f = session->followers; f; f = f->next)
         if (f->stands_by)
-            zcbi_waiter_tell(&f->waiter);
+            zcbi_waiter_wake(&f->waiter);
     set_loop_event(session);
 }
 
-enum { CALLED, RUNG, ENGINE_ENDED };
+/* Indices of the handles that a standby thread sleeps on. */
+enum { WOKEN, RUNG, ENGINE_ENDED };
 
-/* Without the lock: sleeps until it is called, the bell is rung, the engine ends or a deadline passes. */
-static zcb_error sleep_standing_by(zcb_session *session, struct follower *self,
-                                   const zcb_wait *wait, unsigned *which)
+/* Without the lock: sleeps until it is woken, the bell is rung, the engine ends or a deadline
+ * passes. */
+static zcb_error sleep_in_standby(zcb_session *session, struct follower *self, const zcb_wait *wait,
+                                  unsigned *which)
 {
     const plat_handle handles[] = {
-        [CALLED] = self->waiter.event,
+        [WOKEN] = self->waiter.event,
         [RUNG] = zcbi_rx_standby_bell(session->commands),
         [ENGINE_ENDED] = session->process,
     };
     zcb_wait limits = wait ? *wait : (zcb_wait){0};
     limits.deadline_ns = self->until_ns;
     zcb_error error = ZCB_OK;
-    atomic_store(&self->waiter.asleep, 1); /* partner: zcbi_waiter_tell */
-    if (!atomic_load(&self->waiter.told))
+    atomic_store(&self->waiter.asleep, 1); /* partner: zcbi_waiter_wake */
+    if (!atomic_load(&self->waiter.woken)) /* partner: zcbi_waiter_wake */
         error = zcbi_wait_handles(handles, 3, &limits, which);
-    atomic_store(&self->waiter.asleep, 0);
+    atomic_store(&self->waiter.asleep, 0); /* partner: zcbi_waiter_wake */
     if (!error && *which == RUNG)
         zcbi_plat_event_clear(handles[RUNG]);
     return error;
 }
 
-/* Under the lock, which is given up meanwhile: waits until there is something to read or nobody else to do
- * it, and acts on deadlines. */
 zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
 {
     int64_t deadline = wait_deadline(wait);
@@ -144,8 +145,8 @@ zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
     session->followers = &self;
     zcbi_session_hand_over(session);
     zcbi_plat_mutex_unlock(&session->lock);
-    unsigned which = CALLED;
-    error = sleep_standing_by(session, &self, wait, &which);
+    unsigned which = WOKEN;
+    error = sleep_in_standby(session, &self, wait, &which);
     zcbi_plat_mutex_lock(&session->lock);
     remove_follower(session, &self);
     zcbi_waiter_destroy(&self.waiter);
@@ -157,11 +158,11 @@ zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
     return error == ZCB_ERR_TIMEOUT && zcbi_plat_now_ns() < deadline ? ZCB_OK : error;
 }
 
-void zcbi_session_tell_all(zcb_session *session)
+void zcbi_session_wake_all(zcb_session *session)
 {
     for (struct follower *f = session->followers; f; f = f->next)
-        zcbi_waiter_tell(&f->waiter);
-    zcbi_waiter_tell(&session->reader);
+        zcbi_waiter_wake(&f->waiter);
+    zcbi_waiter_wake(&session->reader);
     set_loop_event(session);
 }
 
@@ -177,7 +178,7 @@ zcb_error zcb_session_event(zcb_session *session, intptr_t *event)
         error = zcbi_plat_loop_event_create(zcbi_rx_standby_bell(session->commands),
                                             session->process, &session->loop_event);
         if (!error)
-            set_loop_event(session); /* there may be something by now */
+            set_loop_event(session); /* a result may be there already */
     }
     if (!error)
         *event = session->loop_event.handle;

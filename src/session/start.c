@@ -1,8 +1,8 @@
-/* Starting a session, and undoing a start that failed. */
+/* zcb_session_start: the steps of a start, and undoing one that failed. */
+#include "start.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "start.h"
 
 #define DEFAULT_GRACE_MS 5000
 #define EXIT_WAIT_MS 10000
@@ -27,15 +27,14 @@ static zcb_error session_allocate(const zcb_session_options *options, const char
     session->link = session->process = PLAT_NO_HANDLE;
     session->child.process = session->child.group = PLAT_NO_HANDLE;
     session->loop_event.handle = PLAT_NO_HANDLE;
-    zcbi_turn_init(&session->submit_turn);
-    zcbi_turn_init(&session->ping_turn);
+    zcbi_ticket_lock_init(&session->submit_lock);
+    zcbi_ticket_lock_init(&session->ping_lock);
     zcbi_plat_mutex_init(&session->lock);
     *made = session;
     return ZCB_OK;
 }
 
-/* Undoes a start that failed. */
-static void give_up(struct starting *start)
+static void undo_start(struct starting *start)
 {
     zcb_session *session = start->session;
     int code;
@@ -66,7 +65,7 @@ static zcb_error start_engine(struct starting *start)
     zcbi_plat_close(start->out);
     zcbi_plat_close(start->err);
     if (error) {
-        give_up(start);
+        undo_start(start);
         return error;
     }
     zcbi_channel_set_peer(start->session->commands, start->session->process);

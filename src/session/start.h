@@ -1,4 +1,5 @@
-/* What is needed until the engine has answered: start.c runs module.c, launch.c and handshake.c in turn. */
+/* The start of a session, up to the engine's answer. start.c calls engine.c, module.c, handshake.c,
+ * launch.c and handshake.c again, in this order. */
 #ifndef ZCB_START_H
 #define ZCB_START_H
 
@@ -17,13 +18,17 @@ struct starting {
     zcb_detail *why;
 };
 
-/* Finds the module for the engine. ZCB_ERR_NOT_FOUND; why says more. */
+/* All fill in start->why on errors, but for ZCB_ERR_NO_MEMORY and the like. */
+
+/* Finds the module for the engine. ZCB_ERR_NOT_FOUND, _INVALID. */
 zcb_error zcbi_start_find_module(struct starting *start);
-/* Starts the engine's process. */
-zcb_error zcbi_start_launch(struct starting *start);
-/* Before the launch: makes the link, the session's channels and the files that the engine inherits. */
+/* Makes the link, the session's channels and the files that the engine inherits; sends the first
+ * records. */
 zcb_error zcbi_start_prepare(struct starting *start);
-/* Waits for the engine's hello. ZCB_ERR_START when it ended before. */
+/* Starts the engine's process. Errors as zcbi_plat_process_spawn. */
+zcb_error zcbi_start_launch(struct starting *start);
+/* Waits for the engine's hello. ZCB_ERR_START when it ended before; _VERSION, _PROTOCOL, and the
+ * errors of a wait. */
 zcb_error zcbi_start_await_hello(struct starting *start);
 
 #endif

@@ -1,17 +1,17 @@
-/* What cannot wait behind the commands: stops, and the ping. */
+/* Requests that cannot wait in the queue of commands: stops, and the ping. */
 #include "session.h"
 
-/* The urgent channel has room unless the engine has long stopped listening. */
+/* For room in the urgent channel: it is full only if the engine has stopped listening long ago. */
 #define URGENT_WAIT_MS 100
 
 zcb_error zcbi_urgent_send(zcb_session *session, uint32_t what, uint64_t id)
 {
     zcb_wait briefly = {.deadline_ns = zcb_deadline_ns(URGENT_WAIT_MS)};
     zcb_message message = {.kind = ZCB_KIND_CONTROL, .flags = what, .id = id};
-    if (atomic_load(&session->urgent_full))
+    if (atomic_load(&session->urgent_full)) /* partner: zcbi_urgent_send */
         briefly.deadline_ns = 0;
     zcb_error error = zcb_send(session->urgent, &message, NULL, &briefly);
-    atomic_store(&session->urgent_full, error == ZCB_ERR_TIMEOUT);
+    atomic_store(&session->urgent_full, error == ZCB_ERR_TIMEOUT); /* partner: zcbi_urgent_send */
     return error;
 }
 
@@ -33,7 +33,7 @@ zcb_error zcb_session_stop(zcb_session *session, uint64_t id)
     return error;
 }
 
-/* Reads pongs until its own: earlier ones are of pings that gave up. */
+/* Reads pongs until that of this ping; earlier ones are of pings that gave up. */
 static zcb_error read_pong(zcb_session *session, uint64_t ping, const zcb_wait *wait)
 {
     struct limit limit;
@@ -56,7 +56,7 @@ zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
 {
     zcb_error error = zcbi_session_owned(session);
     if (!error)
-        error = zcbi_turn_take(&session->ping_turn, wait);
+        error = zcbi_ticket_lock_acquire(&session->ping_lock, wait);
     if (error)
         return error;
     zcb_message message = {
@@ -64,6 +64,6 @@ zcb_error zcb_session_ping(zcb_session *session, const zcb_wait *wait)
     error = zcb_send(session->urgent, &message, NULL, wait);
     if (!error)
         error = read_pong(session, session->last_ping, wait);
-    zcbi_turn_give(&session->ping_turn);
+    zcbi_ticket_lock_release(&session->ping_lock);
     return error;
 }

@@ -193,10 +193,10 @@ static void *send_in_turn(void *arg)
 
 static bool stands_in_line(zcb_channel *channel)
 {
-    struct turn *turn = &channel->tx.turn;
-    zcbi_plat_mutex_lock(&turn->lock);
-    bool somebody = turn->first != NULL;
-    zcbi_plat_mutex_unlock(&turn->lock);
+    struct ticket_lock *lock = &channel->tx.lock;
+    zcbi_plat_mutex_lock(&lock->mutex);
+    bool somebody = lock->first != NULL;
+    zcbi_plat_mutex_unlock(&lock->mutex);
     return somebody;
 }
 

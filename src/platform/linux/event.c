@@ -17,7 +17,7 @@ zcb_error zcbi_plat_event_create(plat_handle *event)
 
 void zcbi_plat_event_set(plat_handle event)
 {
-    /* EAGAIN, the one failure of a valid event, says that its counter is full: it is set. */
+    /* The one error of a valid event is EAGAIN: its counter is full, so it is set. */
     uint64_t one = 1;
     ssize_t written = write((int)event, &one, sizeof(one));
     (void)written;
@@ -25,7 +25,8 @@ void zcbi_plat_event_set(plat_handle event)
 
 void zcbi_plat_event_clear(plat_handle event)
 {
-    /* Not by read: the other process shares the descriptor's flags, and may have made it block. */
+    /* Not by read: the other process shares the descriptor's flags, and may have made it
+     * blocking. */
     uint64_t counter;
     struct iovec piece = {.iov_base = &counter, .iov_len = sizeof(counter)};
     unsigned ready;

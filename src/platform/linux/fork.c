@@ -8,7 +8,8 @@
 #define MADV_WIPEONFORK 18 /* Linux 4.14 */
 #endif
 
-/* A page that the kernel clears in a forked child: looking at it costs no system call. */
+/* A page that the kernel clears in a forked child. Reading it needs no system call. NULL: there is
+ * none. */
 static _Atomic uint32_t *map_mark(void)
 {
     void *page =
@@ -37,6 +38,7 @@ void zcbi_plat_fork_mark_destroy(plat_fork_mark *mark)
 
 bool zcbi_plat_forked(const plat_fork_mark *mark)
 {
+    /* Only the kernel changes the mark later. partner: zcbi_plat_fork_mark_init */
     return mark->mark ? atomic_load_explicit(mark->mark, memory_order_relaxed) == 0
                       : mark->pid != getpid();
 }

@@ -18,8 +18,8 @@
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define HUGE_PAGE_BYTES ((uintptr_t)2 << 20)
 #define HUGE_WORTHWHILE_BYTES ((size_t)4 << 20)
-/* A signal undoes the fallocate call that it interrupts. Committing in small steps makes sure that a
- * process with a fast timer, or .NET's signals, gets on. */
+/* A signal undoes the fallocate call that it interrupts. In small steps a process with a fast
+ * timer, or with .NET's signals, still makes progress. */
 #define COMMIT_STEP_BYTES ((size_t)2 << 20)
 
 static bool is_size(size_t bytes)
@@ -33,8 +33,8 @@ static bool is_range(const plat_memory *memory, size_t offset, size_t bytes)
            offset <= memory->bytes && bytes <= memory->bytes - offset;
 }
 
-/* 0 or an errno. The memory is not owned on failure. */
-static int map(int fd, size_t bytes, plat_memory *memory)
+/* 0 or an errno. On failure fd stays the caller's. */
+static int map_memory(int fd, size_t bytes, plat_memory *memory)
 {
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (base == MAP_FAILED)
@@ -43,7 +43,8 @@ static int map(int fd, size_t bytes, plat_memory *memory)
     return 0;
 }
 
-/* A file beyond this limit is not only refused: the signal SIGXFSZ ends a process that does not expect it. */
+/* Beyond the limit (ulimit -f) the kernel sends SIGXFSZ, which ends a process that does not expect
+ * it. */
 static bool is_within_file_limit(size_t bytes)
 {
     struct rlimit limit;
@@ -61,19 +62,19 @@ zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
     if (fd < 0)
         return zcbi_posix_error(errno);
     int number = 0;
-    /* Linux makes it readable and writable by everybody. */
+    /* fchmod: a new memfd is readable and writable by everybody. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, (off_t)bytes) != 0 ||
         fcntl(fd, F_ADD_SEALS, SIZE_SEALS) != 0)
         number = errno;
     else
-        number = map(fd, bytes, memory);
+        number = map_memory(fd, bytes, memory);
     if (number == 0)
         return ZCB_OK;
     close(fd);
     return zcbi_posix_error(number);
 }
 
-/* True when nobody can take pages away from a mapping of the whole file, nor add to it. */
+/* True for a memfd of this size that no process can resize: a mapping of it keeps its pages. */
 static bool is_sealed_memory(int fd, size_t bytes)
 {
     struct statfs system;
@@ -89,7 +90,7 @@ zcb_error zcbi_plat_memory_attach(plat_handle handle, size_t bytes, plat_memory 
     int fd = (int)handle;
     if (!is_size(bytes) || !is_sealed_memory(fd, bytes))
         return ZCB_ERR_PROTOCOL;
-    int number = map(fd, bytes, memory);
+    int number = map_memory(fd, bytes, memory);
     if (number == 0)
         return ZCB_OK;
     /* EPERM, EACCES: the other side sealed it against writing, or sent it read-only. */
@@ -102,8 +103,8 @@ void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
     (void)written;
 }
 
-/* 0 or an errno. Unlike a touch it reports what would be a SIGBUS. */
-static int populate(const plat_memory *memory, size_t offset, size_t bytes)
+/* 0 or an errno, where touching the pages could be a SIGBUS. */
+static int populate_pages(const plat_memory *memory, size_t offset, size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE); /* may be larger than PLAT_PAGE_BYTES */
     size_t lead = offset % page;
@@ -114,7 +115,7 @@ static int populate(const plat_memory *memory, size_t offset, size_t bytes)
 }
 
 /* 0 or an errno. */
-static int allocate(int fd, size_t offset, size_t bytes)
+static int allocate_pages(int fd, size_t offset, size_t bytes)
 {
     while (fallocate(fd, 0, (off_t)offset, (off_t)bytes) != 0)
         if (errno != EINTR)
@@ -126,9 +127,9 @@ static zcb_error commit_step(const plat_memory *memory, size_t offset, size_t by
 {
     int number = EOPNOTSUPP;
     if (memory->handle != PLAT_NO_HANDLE)
-        number = allocate((int)memory->handle, offset, bytes);
+        number = allocate_pages((int)memory->handle, offset, bytes);
     if (number == EOPNOTSUPP || number == ENOSYS) {
-        number = populate(memory, offset, bytes);
+        number = populate_pages(memory, offset, bytes);
         if (number == EFAULT)
             number = ENOMEM;
     }
@@ -142,7 +143,7 @@ zcb_error zcbi_plat_memory_commit(const plat_memory *memory, size_t offset, size
     while (bytes > 0) {
         size_t step = bytes < COMMIT_STEP_BYTES ? bytes : COMMIT_STEP_BYTES;
         zcb_error error = commit_step(memory, offset, step);
-        if (error != ZCB_OK)
+        if (error)
             return error;
         offset += step;
         bytes -= step;
@@ -161,7 +162,7 @@ zcb_error zcbi_plat_memory_ensure(const plat_memory *memory, size_t offset, size
 void zcbi_plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
 {
     if (is_range(memory, offset, bytes) && bytes > 0)
-        (void)populate(memory, offset, bytes);
+        (void)populate_pages(memory, offset, bytes);
 }
 
 void zcbi_plat_memory_release_handle(plat_memory *memory)
@@ -172,7 +173,7 @@ void zcbi_plat_memory_release_handle(plat_memory *memory)
 
 void zcbi_plat_memory_unmap(plat_memory *memory)
 {
-    if (memory->base != NULL)
+    if (memory->base)
         munmap(memory->base, memory->bytes);
     memory->base = NULL;
     memory->bytes = 0;
@@ -182,8 +183,9 @@ void zcbi_plat_advise_huge(void *memory, size_t bytes)
 {
     if (bytes < HUGE_WORTHWHILE_BYTES)
         return;
-    /* With the pages that it shares at both ends: an allocator's header before it would cost a whole huge page
-     * of small ones. Where a huge page does not lie in one mapping the kernel uses small ones. */
+    /* From the huge page that the memory begins in: an allocator's header before it would otherwise
+     * cost a huge page's worth of small ones. The kernel skips huge pages that do not lie in one
+     * mapping. */
     size_t lead = (size_t)((uintptr_t)memory % HUGE_PAGE_BYTES);
     unsigned char *start = (unsigned char *)memory - lead;
     size_t all = (lead + bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;

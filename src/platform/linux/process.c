@@ -8,8 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* C libraries before glibc 2.36 lack these; the numbers are the kernel's, the same on every
- * architecture that it has gained since. */
+/* glibc before 2.36 does not define these. The numbers are the same on every architecture. */
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
@@ -18,7 +17,7 @@
 #endif
 #define ID_TYPE_PIDFD ((idtype_t)3)
 
-/* What is said of a child whose exit code somebody else has taken. */
+/* For a child whose exit code another part of the process has taken. */
 #define EXIT_CODE_UNKNOWN 255
 
 int64_t zcbi_plat_getpid(void)
@@ -110,7 +109,7 @@ bool zcbi_plat_process_ended(plat_child *child, int *exit_code)
         outcome = wait_for_end(child, 0, &end);
     }
     if (outcome != 0) {
-        /* ECHILD: it was reaped already, or this process ignores SIGCHLD. */
+        /* ECHILD: the child was reaped already, or this process ignores SIGCHLD. */
         if (!is_signalled(child->process))
             return false;
         *exit_code = EXIT_CODE_UNKNOWN;

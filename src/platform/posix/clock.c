@@ -17,7 +17,7 @@ unsigned zcbi_plat_cpu_count(void)
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
         return (unsigned)CPU_COUNT(&allowed);
-    /* More processors than cpu_set_t has bits. */
+    /* It fails where there are more processors than cpu_set_t has bits. */
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (unsigned)online : 1;
 }

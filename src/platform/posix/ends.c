@@ -79,7 +79,7 @@ static int note(int fd)
         return ENOMEM;
     *end = (struct end){.next = ends, .fd = fd};
     ends = end;
-    atomic_store(&any, true);
+    atomic_store(&any, true); /* partner: zcbi_posix_end_close */
     return 0;
 }
 
@@ -129,7 +129,7 @@ int zcbi_posix_end_copy(int fd, int lowest)
 
 void zcbi_posix_end_close(int fd)
 {
-    if (!atomic_load_explicit(&any, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&any, memory_order_relaxed)) { /* partner: note */
         close(fd);
         return;
     }

@@ -10,7 +10,7 @@
 
 void zcbi_plat_close(plat_handle handle)
 {
-    /* Not repeated after EINTR: Linux has closed it by then. */
+    /* Not repeated after EINTR: Linux has closed the descriptor then. */
     if (handle != PLAT_NO_HANDLE)
         zcbi_posix_end_close(posix_fd(handle));
 }
@@ -35,7 +35,8 @@ zcb_error zcbi_posix_error(int number)
 int zcbi_posix_memfd(const char *label)
 {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    /* A system with vm.memfd_noexec=2 insists on the flag; one before Linux 6.3 does not know it. */
+    /* A system with vm.memfd_noexec=2 insists on the flag; one before Linux 6.3 does not know
+     * it. */
     int fd = memfd_create(label, flags | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create(label, flags);

@@ -8,13 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Room for the handles of a record and for the kernel's word on its sender. */
+/* Room for the handles of a record and for its sender's credentials. */
 union control {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(PLAT_LINK_HANDLES * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
-/* What a control buffer held. Without credentials it has room for more handles than a record's. */
+/* The contents of a control buffer. Without credentials it has room for more handles than a record
+ * may have. */
 struct cargo {
     int fds[sizeof(union control) / sizeof(int)];
     unsigned count;
@@ -54,10 +55,10 @@ bool zcbi_posix_is_link(int fd)
            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_bytes) == 0 && domain == AF_UNIX;
 }
 
-/* The descriptor that a text of digits alone names, or -1. */
+/* The number in a text of digits alone, or -1. */
 static int parse_descriptor(const char *text)
 {
-    if (*text == '\0' || text[strspn(text, "0123456789")] != '\0')
+    if (*text == 0 || text[strspn(text, "0123456789")] != 0)
         return -1;
     errno = 0;
     long number = strtol(text, NULL, 10);
@@ -67,7 +68,7 @@ static int parse_descriptor(const char *text)
 zcb_error zcbi_plat_link_inherited(plat_handle *link)
 {
     const char *text = getenv(ZCB_LINK_VARIABLE);
-    if (text == NULL)
+    if (!text)
         return ZCB_ERR_NOT_FOUND;
     int fd = parse_descriptor(text);
     unsetenv(ZCB_LINK_VARIABLE);
@@ -115,7 +116,7 @@ static void attach_handles(struct msghdr *message, union control *room, const pl
 zcb_error zcbi_plat_link_send(plat_handle link, const void *record, size_t bytes,
                               const plat_handle *handles, unsigned count)
 {
-    /* An empty record could not be told from the end of the link. */
+    /* A receiver could not tell an empty record from the end of the link. */
     if (bytes == 0 || bytes > PLAT_LINK_BYTES || count > PLAT_LINK_HANDLES)
         return ZCB_ERR_INVALID;
     struct iovec piece = {.iov_base = (void *)(uintptr_t)record, .iov_len = bytes};
@@ -129,10 +130,10 @@ zcb_error zcbi_plat_link_send(plat_handle link, const void *record, size_t bytes
     return ZCB_OK;
 }
 
-static struct cargo unpack(struct msghdr *message)
+static struct cargo unpack_control(struct msghdr *message)
 {
     struct cargo cargo = {.count = 0};
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
          header = CMSG_NXTHDR(message, header)) {
         if (header->cmsg_level != SOL_SOCKET)
             continue;
@@ -149,22 +150,23 @@ static struct cargo unpack(struct msghdr *message)
     return cargo;
 }
 
-/* What is wrong with a record that came. */
-static zcb_error judge(ssize_t bytes, int flags, const struct cargo *cargo,
-                       unsigned handle_capacity)
+/* The error for a record that arrived, or ZCB_OK. */
+static zcb_error check_record(ssize_t bytes, int flags, const struct cargo *cargo,
+                              unsigned handle_capacity)
 {
     if (bytes == 0)
         return ZCB_ERR_PEER_GONE;
     if ((flags & MSG_TRUNC) || cargo->count > handle_capacity)
         return ZCB_ERR_PROTOCOL;
-    /* Cut off with room left: this process has no descriptors left. */
+    /* Truncated although there was room: this process has no descriptors left. */
     if (flags & MSG_CTRUNC)
         return cargo->count < PLAT_LINK_HANDLES ? ZCB_ERR_NO_HANDLES : ZCB_ERR_PROTOCOL;
     return ZCB_OK;
 }
 
-/* A peer that closed without reading all leaves one ECONNRESET ahead of what it had sent. */
-static ssize_t receive(int link, struct msghdr *message, int flags)
+/* A peer that closed its end without reading all leaves one ECONNRESET ahead of its last
+ * records. */
+static ssize_t receive_message(int link, struct msghdr *message, int flags)
 {
     ssize_t received;
     do
@@ -173,11 +175,12 @@ static ssize_t receive(int link, struct msghdr *message, int flags)
     return received;
 }
 
-/* Takes the record that was looked at off the link; the handles that came by the look stay. */
+/* Removes the record that was peeked at from the link. The handles that came with the peek stay
+ * open. */
 static zcb_error remove_first(int link)
 {
     struct msghdr nothing = {0};
-    return receive(link, &nothing, 0) < 0 ? zcbi_posix_error(errno) : ZCB_OK;
+    return receive_message(link, &nothing, 0) < 0 ? zcbi_posix_error(errno) : ZCB_OK;
 }
 
 zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity, size_t *bytes,
@@ -188,17 +191,17 @@ zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity
     struct iovec piece = {.iov_base = record, .iov_len = capacity};
     struct msghdr message = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof(room)};
-    ssize_t received = receive((int)link, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
+    ssize_t received = receive_message((int)link, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
     if (received < 0)
         return errno == EAGAIN ? ZCB_ERR_TIMEOUT : zcbi_posix_error(errno);
 
-    struct cargo cargo = unpack(&message);
-    zcb_error error = judge(received, message.msg_flags, &cargo, handle_capacity);
+    struct cargo cargo = unpack_control(&message);
+    zcb_error error = check_record(received, message.msg_flags, &cargo, handle_capacity);
     if (error != ZCB_ERR_NO_HANDLES) {
         zcb_error removing = remove_first((int)link);
         error = error ? error : removing;
     }
-    if (error != ZCB_OK) {
+    if (error) {
         for (unsigned i = 0; i < cargo.count; i++)
             close(cargo.fds[i]);
         return error;
@@ -207,7 +210,7 @@ zcb_error zcbi_plat_link_receive(plat_handle link, void *record, size_t capacity
         handles[i] = cargo.fds[i];
     *count = cargo.count;
     *bytes = (size_t)received;
-    if (sender_pid != NULL)
+    if (sender_pid)
         *sender_pid = cargo.sender_pid;
     return ZCB_OK;
 }
@@ -218,7 +221,7 @@ zcb_error zcbi_plat_link_peer_pid(plat_handle link, int64_t *pid)
     socklen_t bytes = sizeof(maker);
     if (getsockopt((int)link, SOL_SOCKET, SO_PEERCRED, &maker, &bytes) != 0)
         return zcbi_posix_error(errno);
-    /* 0: it lives in a pid namespace that this process cannot see. */
+    /* 0: the process is in a pid namespace that this one cannot see. */
     if (maker.pid <= 0)
         return ZCB_ERR_SYSTEM;
     *pid = maker.pid;

@@ -1,7 +1,5 @@
 #include "posix.h"
 
-#include "platform/error.h"
-
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/error.h"
+
 PRINTF_LIKE(3, 4)
 static zcb_error print_path(char *path, size_t path_bytes, const char *format, ...)
 {
@@ -24,11 +24,11 @@ static zcb_error print_path(char *path, size_t path_bytes, const char *format, .
     return bytes >= 0 && (size_t)bytes < path_bytes ? ZCB_OK : ZCB_ERR_INVALID;
 }
 
-/* The value of a variable that names a folder, or NULL: relative ones are no use. */
+/* The value of a variable that names a folder by an absolute path, or NULL. */
 static const char *folder_variable(const char *name)
 {
     const char *value = getenv(name);
-    return value != NULL && value[0] == '/' ? value : NULL;
+    return value && value[0] == '/' ? value : NULL;
 }
 
 bool zcbi_plat_is_file(const char *path)
@@ -45,17 +45,18 @@ bool zcbi_plat_is_executable(const char *path)
 zcb_error zcbi_plat_find_program(const char *name, char *path, size_t path_bytes)
 {
     const char *folder = getenv("PATH");
-    if (folder == NULL || *name == '\0' || strchr(name, '/') != NULL)
+    if (!folder || *name == 0 || strchr(name, '/'))
         return ZCB_ERR_NOT_FOUND;
     char found[PATH_MAX];
     for (;;) {
         int bytes = (int)strcspn(folder, ":");
-        /* An empty or relative entry means the current folder, where anybody may have put a file. */
+        /* Empty and relative entries mean the current folder, where other users may have put
+         * files. */
         if (*folder == '/' &&
             print_path(found, sizeof(found), "%.*s/%s", bytes, folder, name) == 0 &&
             zcbi_plat_is_executable(found))
             return print_path(path, path_bytes, "%s", found);
-        if (folder[bytes] == '\0')
+        if (folder[bytes] == 0)
             return ZCB_ERR_NOT_FOUND;
         folder += bytes + 1;
     }
@@ -66,7 +67,7 @@ zcb_error zcbi_plat_absolute_path(const char *given, char *path, size_t path_byt
     char current[PATH_MAX];
     if (given[0] == '/')
         return print_path(path, path_bytes, "%s", given);
-    if (getcwd(current, sizeof(current)) == NULL)
+    if (!getcwd(current, sizeof(current)))
         return errno == ENOENT ? ZCB_ERR_NOT_FOUND : zcbi_posix_error(errno);
     return print_path(path, path_bytes, "%s/%s", current, given);
 }
@@ -75,12 +76,12 @@ zcb_error zcbi_plat_absolute_path(const char *given, char *path, size_t path_byt
 static zcb_error path_at_home(const char *below, char *path, size_t path_bytes)
 {
     const char *home = folder_variable("HOME");
-    if (home != NULL)
+    if (home)
         return print_path(path, path_bytes, "%s/%s", home, below);
     char text[4096];
     struct passwd user;
     struct passwd *found = NULL;
-    if (getpwuid_r(getuid(), &user, text, sizeof(text), &found) != 0 || found == NULL)
+    if (getpwuid_r(getuid(), &user, text, sizeof(text), &found) != 0 || !found)
         return ZCB_ERR_NOT_FOUND;
     return print_path(path, path_bytes, "%s/%s", user.pw_dir, below);
 }
@@ -88,7 +89,7 @@ static zcb_error path_at_home(const char *below, char *path, size_t path_bytes)
 zcb_error zcbi_plat_data_folder(char *path, size_t path_bytes)
 {
     const char *folder = folder_variable("XDG_DATA_HOME");
-    if (folder != NULL)
+    if (folder)
         return print_path(path, path_bytes, "%s", folder);
     return path_at_home(".local/share", path, path_bytes);
 }
@@ -96,7 +97,7 @@ zcb_error zcbi_plat_data_folder(char *path, size_t path_bytes)
 zcb_error zcbi_plat_nuget_folder(char *path, size_t path_bytes)
 {
     const char *folder = folder_variable("NUGET_PACKAGES");
-    if (folder != NULL)
+    if (folder)
         return print_path(path, path_bytes, "%s", folder);
     return path_at_home(".nuget/packages", path, path_bytes);
 }
@@ -108,7 +109,7 @@ bool zcbi_plat_has_variable(const char *name)
 
 zcb_error zcbi_plat_engine_place(unsigned place, char *path, size_t path_bytes)
 {
-    /* Each installer puts a link on PATH. */
+    /* The installers put a link on PATH. */
     (void)place;
     (void)path;
     (void)path_bytes;
@@ -136,12 +137,12 @@ const char *zcbi_plat_engine_in_package(void)
 zcb_error zcbi_plat_folder_each(const char *path, plat_folder_entry *each, void *arg)
 {
     DIR *folder = opendir(path);
-    if (folder == NULL) {
+    if (!folder) {
         bool missing = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
         return missing ? ZCB_ERR_NOT_FOUND : zcbi_posix_error(errno);
     }
     const struct dirent *entry;
-    while ((entry = readdir(folder)) != NULL)
+    while ((entry = readdir(folder)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             each(arg, entry->d_name);
     closedir(folder);
@@ -152,8 +153,8 @@ zcb_error zcbi_plat_library_folder(const void *address, char *path, size_t path_
 {
     Dl_info library;
     char file[PATH_MAX];
-    if (dladdr(address, &library) == 0 || realpath(library.dli_fname, file) == NULL)
+    if (dladdr(address, &library) == 0 || !realpath(library.dli_fname, file))
         return ZCB_ERR_NOT_FOUND;
-    *strrchr(file, '/') = '\0';
-    return print_path(path, path_bytes, "%s", file[0] != '\0' ? file : "/");
+    *strrchr(file, '/') = 0;
+    return print_path(path, path_bytes, "%s", file[0] != 0 ? file : "/");
 }

@@ -1,17 +1,18 @@
 /*
- * What the files of this folder share. They are written for Linux 4.18 (RHEL 8) or later: what
- * is younger is done without where the kernel refuses it. macOS is left out: it has no memfd, seals, eventfd, pidfd, ppoll or SOCK_SEQPACKET for AF_UNIX, so that nearly every file
- * here would be another one there; it needs a folder of its own beside this one.
+ * Shared by the files of posix/ and linux/, which keep the contract of platform.h on Linux 4.18 (RHEL
+ * 8) or later: without what is younger, where the kernel refuses it. macOS has no memfd, seals,
+ * eventfd, pidfd, ppoll or AF_UNIX sockets of type SOCK_SEQPACKET. It would need another folder in
+ * place of linux/, and another link.c and wait.c.
  */
 #ifndef ZCB_POSIX_H
 #define ZCB_POSIX_H
 
 #include "platform/platform.h"
 
-/* What an errno means to the caller of a plat_ function. */
+/* The zcb_error for an errno. */
 zcb_error zcbi_posix_error(int number);
 
-/* A new unnamed file in memory: read and write, close-on-exec, may be sealed. -1 with errno. */
+/* A new unnamed file in memory: read and write, close-on-exec, can be sealed. -1 with errno. */
 int zcbi_posix_memfd(const char *label);
 
 /* ---- handles of processes: pidfds, or where there are none copies of a link whose other end the process holds ---- */

@@ -1,7 +1,6 @@
 #include "posix.h"
 
-#include "platform/error.h"
-
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,41 +11,44 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/error.h"
+
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* Linux 5.9 */
 #endif
 
 #define REPORT_WAIT_NS INT64_C(1000000000)
 
-/* The new program's descriptors. It gets the first four; the fifth closes when it starts. */
+/* The new program's descriptors. It gets the first four; the fifth is closed by its exec. */
 enum { AS_INPUT, AS_OUTPUT, AS_ERROR, AS_LINK, AS_REPORT, DESCRIPTORS };
 #define LINK_ENTRY ZCB_LINK_VARIABLE "=3"
-_Static_assert(AS_LINK == 3, "LINK_ENTRY names it");
+static_assert(AS_LINK == 3, "LINK_ENTRY names it");
 
+/* Of the child, up to the program. */
 enum step { STEP_PREPARE, STEP_DIRECTORY, STEP_EXEC };
 
-/* What the child tells when it could not become the program. */
+/* Sent by the child, through a pipe, when a step has failed. */
 struct report {
     enum step step;
     int error; /* errno */
 };
 
-/* All that the child needs, made before there is one: between vfork and exec it shares this process's
- * memory and may make system calls only. */
+/* All that the child needs. Made before the vfork: from there to its exec the child shares this
+ * process's memory and may only make system calls. */
 struct launch {
     const char *path;
     const char *directory; /* or NULL */
     char **arguments;
     char **environment;
-    int sources[DESCRIPTORS]; /* none of them below DESCRIPTORS, so that no dup2 hits another */
+    int sources[DESCRIPTORS]; /* all DESCRIPTORS or above, so that no dup3 overwrites another */
 };
 
-/* ---- environment and arguments ---- */
+/* ---------------------------------------------------------------- environment and arguments */
 
 static size_t count_of(const char *const *list)
 {
     size_t count = 0;
-    while (list != NULL && list[count] != NULL)
+    while (list && list[count])
         count++;
     return count;
 }
@@ -59,25 +61,25 @@ static bool names_same(const char *a, const char *b)
 
 static bool is_named_in(const char *entry, const char *const *list)
 {
-    for (; list != NULL && *list != NULL; list++)
+    for (; list && *list; list++)
         if (names_same(entry, *list))
             return true;
     return names_same(entry, ZCB_LINK_VARIABLE);
 }
 
-/* This process's environment with the changes. The strings stay where they are. */
+/* This process's environment with the changes. Its strings are not copied. */
 static char **make_environment(const char *const *changes)
 {
     size_t most = count_of((const char *const *)environ) + count_of(changes) + 2;
     char **made = calloc(most, sizeof(*made));
-    if (made == NULL)
+    if (!made)
         return NULL;
     size_t count = 0;
-    for (char **entry = environ; entry != NULL && *entry != NULL; entry++)
+    for (char **entry = environ; entry && *entry; entry++)
         if (!is_named_in(*entry, changes))
             made[count++] = *entry;
-    for (; changes != NULL && *changes != NULL; changes++)
-        if (strchr(*changes, '=') != NULL && !is_named_in(*changes, changes + 1))
+    for (; changes && *changes; changes++)
+        if (strchr(*changes, '=') && !is_named_in(*changes, changes + 1))
             made[count++] = (char *)(uintptr_t)*changes;
     made[count] = (char *)(uintptr_t)LINK_ENTRY;
     return made;
@@ -87,7 +89,7 @@ static char **make_arguments(const char *path, const char *const *arguments)
 {
     size_t count = count_of(arguments);
     char **made = calloc(count + 2, sizeof(*made));
-    if (made == NULL)
+    if (!made)
         return NULL;
     made[0] = (char *)(uintptr_t)path;
     for (size_t i = 0; i < count; i++)
@@ -95,10 +97,11 @@ static char **make_arguments(const char *path, const char *const *arguments)
     return made;
 }
 
-/* ---- in the child: async-signal-safe calls only ---- */
+/* ---------------------------------------------------------------- in the child: async-signal-safe
+ * calls only */
 
-/* By the system call itself: glibc's sigaction leaves out two signals of its own (32 and 33), which GNU make
- * leaves ignored in what it starts. The kernel's structure is all zeroes for SIG_DFL (rt_sigaction(2)). */
+/* By the system call: glibc's sigaction refuses two signals that it uses itself (32 and 33), and
+ * GNU make starts its children with these ignored. All zeroes are SIG_DFL (rt_sigaction(2)). */
 static void reset_signal_actions(void)
 {
     static const unsigned char by_default[64];
@@ -114,18 +117,19 @@ struct directory_entry { /* getdents64's */
     char name[];
 };
 
-/* The number that a name in /proc/self/fd is, or -1. */
+/* The number of a name in /proc/self/fd, or -1. */
 static int descriptor_named(const char *name)
 {
     int number = 0;
     if (*name < '0' || *name > '9')
         return -1;
-    for (; *name != '\0'; name++)
+    for (; *name; name++)
         number = number * 10 + (*name - '0');
     return number;
 }
 
-/* Without close_range: closes what /proc/self/fd lists. Closing moves no entry of that folder. */
+/* Where the kernel has no close_range: closes the descriptors in /proc/self/fd. That moves no entry
+ * of it. */
 static int close_listed(int first)
 {
     _Alignas(struct directory_entry) char buffer[2048];
@@ -161,15 +165,15 @@ static int take_descriptors(const struct launch *launch)
     return close_from(DESCRIPTORS);
 }
 
-static enum step become(const struct launch *launch)
+static enum step become_program(const struct launch *launch)
 {
     sigset_t none;
     sigemptyset(&none);
     if (setsid() < 0 || take_descriptors(launch) != 0)
         return STEP_PREPARE;
-    if (launch->directory != NULL && chdir(launch->directory) != 0)
+    if (launch->directory && chdir(launch->directory) != 0)
         return STEP_DIRECTORY;
-    /* In this order: a handler of this process's must not run in memory that is not the child's. */
+    /* In this order: a handler of the parent must not run in the child, which shares its memory. */
     reset_signal_actions();
     if (sigprocmask(SIG_SETMASK, &none, NULL) != 0)
         return STEP_PREPARE;
@@ -177,17 +181,17 @@ static enum step become(const struct launch *launch)
     return STEP_EXEC;
 }
 
-/* Never inlined: its frame must lie beyond that of the function that called vfork. */
+/* Not inlined: its stack frame must not be part of the frame of the function that called vfork. */
 __attribute__((noinline, noreturn)) static void run_child(const struct launch *launch)
 {
-    struct report report = {.step = become(launch)};
+    struct report report = {.step = become_program(launch)};
     report.error = errno;
     ssize_t written = write(AS_REPORT, &report, sizeof(report));
     (void)written;
     _exit(127);
 }
 
-/* ---- in the parent ---- */
+/* ---------------------------------------------------------------- in the parent */
 
 static pid_t start_child(const struct launch *launch)
 {
@@ -206,7 +210,7 @@ static pid_t start_child(const struct launch *launch)
     return pid;
 }
 
-static void reap(pid_t pid)
+static void reap_child(pid_t pid)
 {
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
@@ -229,7 +233,8 @@ static bool is_missing(int number)
     }
 }
 
-static zcb_error explain(const plat_spawn *spawn, const struct report *report, zcb_detail *why)
+static zcb_error explain_spawn(const plat_spawn *spawn, const struct report *report,
+                               zcb_detail *why)
 {
     const char *cause = report->error == EAGAIN
                             ? "there are too many processes (ulimit -u, or the container's limit)"
@@ -249,9 +254,9 @@ static zcb_error explain(const plat_spawn *spawn, const struct report *report, z
     return is_missing(report->error) ? ZCB_ERR_NOT_FOUND : zcbi_posix_error(report->error);
 }
 
-/* True when the child could not become the program. What it reports is there when vfork returns. Where a
- * tool has made a fork of it, it comes a little later; where another thread's fork has copied the pipe,
- * its end may not come for long. */
+/* True when the child reports a failure. The report is there when vfork returns. Waits a moment,
+ * because some tools make a fork of the vfork. Not for long, because a fork on another thread may
+ * have copied the pipe, whose end then stays open. */
 static bool take_report(int reports, struct report *report)
 {
     plat_handle pipe = reports;
@@ -263,13 +268,13 @@ static bool take_report(int reports, struct report *report)
 }
 
 /* The child's handle; without one the child is ended again. 0 or an errno. */
-static int adopt(pid_t pid, const plat_spawn *spawn, plat_child *child)
+static int adopt_child(pid_t pid, const plat_spawn *spawn, plat_child *child)
 {
     plat_handle process;
     int number = zcbi_posix_process(pid, spawn->other_end, &process);
     if (number != 0) {
         kill(pid, SIGKILL);
-        reap(pid);
+        reap_child(pid);
         return number;
     }
     *child = (plat_child){.pid = pid, .process = process, .group = PLAT_NO_HANDLE};
@@ -284,7 +289,7 @@ static void close_sources(struct launch *launch)
     }
 }
 
-/* Fills launch->sources with copies high enough, and *reports with the end to read. 0 or an errno. */
+/* Fills launch->sources with copies, and *reports with the read end of the pipe. 0 or an errno. */
 static int gather_descriptors(const plat_spawn *spawn, struct launch *launch, int *reports)
 {
     int ends[2] = {-1, -1};
@@ -314,7 +319,7 @@ zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zc
                             .sources = {-1, -1, -1, -1, -1}};
     struct report report = {.step = STEP_PREPARE};
     int reports = -1;
-    if (launch.arguments == NULL || launch.environment == NULL) {
+    if (!launch.arguments || !launch.environment) {
         report.error = ENOMEM;
         goto cleanup;
     }
@@ -327,14 +332,14 @@ zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zc
     if (pid < 0)
         goto cleanup;
     if (take_report(reports, &report))
-        reap(pid);
+        reap_child(pid);
     else
-        report.error = adopt(pid, spawn, child);
+        report.error = adopt_child(pid, spawn, child);
 
 cleanup:
     close_sources(&launch);
     zcbi_plat_close(reports);
     free(launch.arguments);
     free(launch.environment);
-    return report.error == 0 ? ZCB_OK : explain(spawn, &report, why);
+    return report.error == 0 ? ZCB_OK : explain_spawn(spawn, &report, why);
 }

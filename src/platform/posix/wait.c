@@ -6,7 +6,6 @@
 
 #define NS_PER_SECOND 1000000000
 
-/* The time left until deadline_ns. */
 static struct timespec time_left(int64_t deadline_ns)
 {
     int64_t now = zcbi_plat_now_ns();
@@ -19,7 +18,7 @@ static zcb_error lowest_ready(const struct pollfd *polled, unsigned count, unsig
     for (unsigned i = 0; i < count; i++) {
         if (polled[i].revents == 0)
             continue;
-        /* A handle that is not open would be "ready" for ever, and its waiter spin. */
+        /* Such a handle is not open: it would be ready for ever, and the wait would spin. */
         if (polled[i].revents & POLLNVAL)
             return ZCB_ERR_SYSTEM;
         *ready = i;

@@ -5,7 +5,7 @@
 zcb_error zcbi_plat_event_create(plat_handle *event)
 {
     HANDLE made = CreateEventW(NULL, TRUE, FALSE, NULL);
-    if (made == NULL)
+    if (!made)
         return windows_last_error();
     *event = (plat_handle)made;
     return ZCB_OK;
@@ -24,7 +24,7 @@ void zcbi_plat_event_clear(plat_handle event)
 bool zcbi_plat_is_event(plat_handle handle)
 {
     static const wchar_t event[] = L"Event";
-    /* PUBLIC_OBJECT_TYPE_INFORMATION: the name, and behind it its characters. */
+    /* PUBLIC_OBJECT_TYPE_INFORMATION begins with the name; its characters lie behind. */
     union {
         UNICODE_STRING name;
         unsigned char bytes[1024];

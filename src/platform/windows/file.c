@@ -5,7 +5,7 @@
 #include <wchar.h>
 #include <winioctl.h>
 
-/* Written only at its end, and gone with its last handle. Anybody who may have it at all may read it. */
+/* The file is written only at its end, and deleted with its last handle. */
 #define ACCESS                                                                                     \
     (FILE_APPEND_DATA | FILE_READ_DATA | FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES | DELETE |   \
      SYNCHRONIZE)
@@ -20,7 +20,7 @@ static zcb_error temporary_name(wchar_t name[NAME_CHARACTERS])
     if (length == 0 || length > MAX_PATH)
         return ZCB_ERR_SYSTEM;
     zcb_error error = zcbi_windows_secret(secret);
-    if (error == ZCB_OK)
+    if (!error)
         swprintf(name, NAME_CHARACTERS, L"%lszcb-%ls.tmp", folder, secret);
     return error;
 }
@@ -30,15 +30,15 @@ zcb_error zcbi_plat_file_create(plat_handle *file)
     wchar_t name[NAME_CHARACTERS];
     windows_security security;
     zcb_error error = temporary_name(name);
-    if (error == ZCB_OK)
+    if (!error)
         error = zcbi_windows_security_init(&security);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     HANDLE made = CreateFileW(name, ACCESS, SHARE, &security.attributes, CREATE_NEW,
                               FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, NULL);
     error = made != INVALID_HANDLE_VALUE ? ZCB_OK : windows_last_error();
     zcbi_windows_security_destroy(&security);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     DWORD used;
     (void)DeviceIoControl(made, FSCTL_SET_SPARSE, NULL, 0, NULL, 0, &used, NULL);
@@ -65,7 +65,7 @@ void zcbi_plat_file_forget(plat_handle file, uint64_t offset)
 {
     if (offset > INT64_MAX)
         return;
-    /* The file's own handles cannot write but at its end. */
+    /* The file's other handles can write only at its end. */
     HANDLE writer = ReOpenFile(windows_handle(file), FILE_WRITE_DATA, SHARE, 0);
     if (writer == INVALID_HANDLE_VALUE)
         return;

@@ -1,4 +1,4 @@
-/* No process is a copy of another one here. */
+/* Windows has no fork. */
 #include "windows.h"
 
 void zcbi_plat_fork_mark_init(plat_fork_mark *mark)

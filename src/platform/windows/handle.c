@@ -40,7 +40,7 @@ void zcbi_windows_error_text(DWORD number, char *text, size_t bytes)
                                   number, 0, wide, sizeof(wide) / sizeof(*wide), NULL);
     while (length > 0 && (wide[length - 1] <= L' ' || wide[length - 1] == L'.'))
         length--;
-    wide[length] = L'\0';
+    wide[length] = 0;
     if (length == 0 || zcbi_windows_copy_utf8(wide, text, bytes) != ZCB_OK)
         snprintf(text, bytes, "error %lu", (unsigned long)number);
 }

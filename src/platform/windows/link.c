@@ -1,8 +1,9 @@
 /*
- * A link is a named pipe whose messages are frames. Handles cannot travel by it: a frame names copies that
- * the sender keeps in its own process (a parcel), the receiver pulls its own copies from there, and says so
- * by an acknowledging frame, at which the sender closes the parcel. Only the end that made the pair sends
- * handles, because the kernel names the process of that end alone, and no other is to be pulled from.
+ * A link is a named pipe whose messages are frames. A pipe cannot carry handles. So the sender
+ * keeps copies of a record's handles in its own process (a parcel), and the frame names them. The
+ * receiver duplicates them from the sender's process and acknowledges the frame; then the sender
+ * closes the parcel. Only the end that made the pair sends handles: the kernel names the process of
+ * that end alone, and the receiver duplicates from no other process.
  */
 #include "windows.h"
 
@@ -37,19 +38,21 @@ struct parcel {
     HANDLE handles[PLAT_LINK_HANDLES];
 };
 
+/* Of the read that fills link.frame: not begun; running; a frame is there; an invalid one is there;
+ * the other end is closed. */
 enum reading { READING_NOT, READING, READ, READ_NONSENSE, READ_END };
 
 struct link {
     SRWLOCK lock;
     HANDLE pipe;
-    bool maker;   /* the pair's first end */
-    HANDLE event; /* of `overlapped`: signalled but while a read goes on */
+    bool maker;   /* this is the first end of the pair */
+    HANDLE event; /* of `overlapped`: not signalled while a read runs */
     HANDLE written;
     OVERLAPPED overlapped;
     enum reading reading;
     DWORD frame_bytes;
     struct frame frame;
-    struct parcel *first; /* in the order of their records */
+    struct parcel *first; /* of the parcels, in the order of their records */
 };
 
 static struct link *link_of(plat_handle handle)
@@ -67,7 +70,7 @@ HANDLE zcbi_windows_link_pipe(plat_handle link)
     return link_of(link)->pipe;
 }
 
-/* ---- making and closing ---- */
+/* ---------------------------------------------------------------- making and closing */
 
 static void close_handles(HANDLE *handles, unsigned count)
 {
@@ -78,7 +81,7 @@ static void close_handles(HANDLE *handles, unsigned count)
 static void free_first_parcel(struct link *link)
 {
     struct parcel *parcel = link->first;
-    if (parcel == NULL)
+    if (!parcel)
         return;
     link->first = parcel->next;
     close_handles(parcel->handles, parcel->count);
@@ -91,14 +94,14 @@ static void link_free(struct link *link)
     if (link->reading == READING && CancelIoEx(link->pipe, &link->overlapped))
         (void)GetOverlappedResult(link->pipe, &link->overlapped, &bytes, TRUE);
     else if (link->reading == READING)
-        (void)WaitForSingleObject(link->event, INFINITE); /* it was just done */
-    while (link->first != NULL)
+        (void)WaitForSingleObject(link->event, INFINITE); /* the read has just ended */
+    while (link->first)
         free_first_parcel(link);
     if (link->pipe != INVALID_HANDLE_VALUE)
         CloseHandle(link->pipe);
-    if (link->event != NULL)
+    if (link->event)
         CloseHandle(link->event);
-    if (link->written != NULL)
+    if (link->written)
         CloseHandle(link->written);
     free(link);
 }
@@ -108,11 +111,11 @@ void zcbi_windows_link_close(plat_handle link)
     link_free(link_of(link));
 }
 
-/* Takes the pipe's end, on failure too. */
+/* Takes over the end of the pipe, also on failure. */
 static zcb_error link_make(HANDLE pipe, bool maker, plat_handle *link)
 {
     struct link *made = calloc(1, sizeof(*made));
-    if (made == NULL) {
+    if (!made) {
         CloseHandle(pipe);
         return ZCB_ERR_NO_MEMORY;
     }
@@ -120,7 +123,7 @@ static zcb_error link_make(HANDLE pipe, bool maker, plat_handle *link)
     InitializeSRWLock(&made->lock);
     made->event = CreateEventW(NULL, TRUE, FALSE, NULL);
     made->written = CreateEventW(NULL, TRUE, FALSE, NULL);
-    if (made->event == NULL || made->written == NULL) {
+    if (!made->event || !made->written) {
         zcb_error error = windows_last_error();
         link_free(made);
         return error;
@@ -135,9 +138,9 @@ static zcb_error make_pipe(wchar_t name[NAME_CHARACTERS], HANDLE *pipe)
     wchar_t secret[WINDOWS_SECRET_CHARACTERS];
     windows_security security;
     zcb_error error = zcbi_windows_secret(secret);
-    if (error == ZCB_OK)
+    if (!error)
         error = zcbi_windows_security_init(&security);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     swprintf(name, NAME_CHARACTERS, L"\\\\.\\pipe\\zcb-%ls", secret);
     *pipe = CreateNamedPipeW(
@@ -149,7 +152,7 @@ static zcb_error make_pipe(wchar_t name[NAME_CHARACTERS], HANDLE *pipe)
     return error;
 }
 
-/* The pipe has one instance: once this has it, nobody else can. */
+/* The pipe has one instance: no other process can open it after this. */
 static zcb_error open_pipe(const wchar_t *name, HANDLE *pipe)
 {
     DWORD mode = PIPE_READMODE_MESSAGE;
@@ -167,7 +170,7 @@ static zcb_error open_pipe(const wchar_t *name, HANDLE *pipe)
     return ZCB_OK;
 }
 
-/* The client is there already. */
+/* The client is connected already. */
 static zcb_error accept_client(HANDLE server)
 {
     OVERLAPPED overlapped = {.hEvent = NULL};
@@ -183,49 +186,49 @@ zcb_error zcbi_plat_link_pair(plat_handle *a, plat_handle *b)
     HANDLE client = NULL;
     plat_handle first;
     zcb_error error = make_pipe(name, &server);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     error = open_pipe(name, &client);
-    if (error != ZCB_OK) {
+    if (error) {
         CloseHandle(server);
         return error;
     }
     error = accept_client(server);
-    if (error != ZCB_OK)
+    if (error)
         CloseHandle(server);
     else
         error = link_make(server, true, &first);
-    if (error != ZCB_OK) {
+    if (error) {
         CloseHandle(client);
         return error;
     }
     error = link_make(client, false, b);
-    if (error != ZCB_OK)
+    if (error)
         zcbi_plat_close(first);
     else
         *a = first;
     return error;
 }
 
-/* The handle that a text of digits alone names, or NULL. */
+/* The number in a text of digits alone, as a handle; or NULL. */
 static HANDLE parse_handle(const char *text)
 {
     uint64_t number = 0;
     size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 18 || text[digits] != '\0')
+    if (digits == 0 || digits > 18 || text[digits] != 0)
         return NULL;
-    for (; *text != '\0'; text++)
+    for (; *text; text++)
         number = number * 10 + (uint64_t)(*text - '0');
     return (HANDLE)(uintptr_t)number;
 }
 
-/* The pipe's second end, and nothing else. */
+/* True for the second end of a pipe with messages. */
 static bool is_pipe_end(HANDLE handle)
 {
     DWORD flags;
     DWORD inheritance;
-    return handle != NULL && (((uintptr_t)handle) & 3) == 0 &&
-           GetHandleInformation(handle, &inheritance) && GetFileType(handle) == FILE_TYPE_PIPE &&
+    return handle && (((uintptr_t)handle) & 3) == 0 && GetHandleInformation(handle, &inheritance) &&
+           GetFileType(handle) == FILE_TYPE_PIPE &&
            GetNamedPipeInfo(handle, &flags, NULL, NULL, NULL) && (flags & PIPE_TYPE_MESSAGE) != 0 &&
            (flags & PIPE_SERVER_END) == 0;
 }
@@ -245,7 +248,7 @@ zcb_error zcbi_plat_link_inherited(plat_handle *link)
     return link_make(pipe, false, link);
 }
 
-/* ---- sending ---- */
+/* ---------------------------------------------------------------- sending */
 
 static bool is_gone(DWORD number)
 {
@@ -260,7 +263,7 @@ static zcb_error write_frame(struct link *link, const struct frame *frame)
     DWORD bytes = 0;
     if (WriteFile(link->pipe, frame, (DWORD)FRAME_HEAD + frame->bytes, NULL, &overlapped) ||
         GetLastError() == ERROR_IO_PENDING) {
-        /* What has not gone at once is taken back, unless it goes at this very moment. */
+        /* A write that does not end at once is cancelled, unless it ends just then. */
         if (!HasOverlappedIoCompleted(&overlapped))
             (void)CancelIoEx(link->pipe, &overlapped);
         if (GetOverlappedResult(link->pipe, &overlapped, &bytes, TRUE))
@@ -276,7 +279,7 @@ static zcb_error make_parcel(const plat_handle *handles, unsigned count, struct 
 {
     HANDLE self = GetCurrentProcess();
     struct parcel *made = calloc(1, sizeof(*made));
-    if (made == NULL)
+    if (!made)
         return ZCB_ERR_NO_MEMORY;
     for (; made->count < count; made->count++) {
         if (DuplicateHandle(self, windows_handle(handles[made->count]), self,
@@ -294,7 +297,7 @@ static zcb_error make_parcel(const plat_handle *handles, unsigned count, struct 
 static void keep_parcel(struct link *link, struct parcel *parcel)
 {
     struct parcel **at = &link->first;
-    while (*at != NULL)
+    while (*at)
         at = &(*at)->next;
     *at = parcel;
 }
@@ -303,12 +306,12 @@ static zcb_error send_parcel(struct link *link, struct frame *frame, const plat_
 {
     struct parcel *parcel = NULL;
     zcb_error error = make_parcel(handles, frame->count, &parcel);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     for (unsigned i = 0; i < parcel->count; i++)
         frame->handles[i] = (uint64_t)(uintptr_t)parcel->handles[i];
     error = write_frame(link, frame);
-    if (error == ZCB_OK) {
+    if (!error) {
         keep_parcel(link, parcel);
     } else {
         close_handles(parcel->handles, parcel->count);
@@ -317,7 +320,7 @@ static zcb_error send_parcel(struct link *link, struct frame *frame, const plat_
     return error;
 }
 
-static void look(struct link *link);
+static void poll_link(struct link *link);
 
 zcb_error zcbi_plat_link_send(plat_handle handle, const void *record, size_t bytes,
                               const plat_handle *handles, unsigned count)
@@ -332,14 +335,14 @@ zcb_error zcbi_plat_link_send(plat_handle handle, const void *record, size_t byt
                           .sender_pid = zcbi_plat_getpid()};
     memcpy(frame.record, record, bytes);
     AcquireSRWLockExclusive(&link->lock);
-    if (link->first != NULL)
-        look(link); /* for what was acknowledged */
+    if (link->first)
+        poll_link(link); /* frees parcels that were acknowledged */
     zcb_error error = count > 0 ? send_parcel(link, &frame, handles) : write_frame(link, &frame);
     ReleaseSRWLockExclusive(&link->lock);
     return error;
 }
 
-/* ---- receiving ---- */
+/* ---------------------------------------------------------------- receiving */
 
 static bool frame_makes_sense(const struct link *link)
 {
@@ -352,7 +355,7 @@ static bool frame_makes_sense(const struct link *link)
     return frame->type == FRAME_RECORD && frame->bytes > 0 && (frame->count == 0 || !link->maker);
 }
 
-/* The rest of a message that is longer than any frame. */
+/* Reads the rest of a message that is longer than any frame. */
 static void skip_rest(struct link *link)
 {
     char rest[1024];
@@ -385,14 +388,15 @@ static void finish_read(struct link *link)
         skip_rest(link);
         link->reading = READ_NONSENSE;
     } else if (GetLastError() == ERROR_OPERATION_ABORTED) {
-        begin_read(link); /* the thread that had begun it has ended */
+        begin_read(link); /* the thread that began the read has ended */
     } else {
         link->reading = READ_END;
     }
 }
 
-/* Under the lock: reads on until there is something for the caller, or nothing. */
-static void look(struct link *link)
+/* Under the lock: begins a read, or finishes one that has ended, until there is a record or
+ * nothing. */
+static void poll_link(struct link *link)
 {
     if (link->reading == READING_NOT)
         begin_read(link);
@@ -409,7 +413,7 @@ HANDLE zcbi_windows_link_event(plat_handle handle)
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
-    look(link);
+    poll_link(link);
     ReleaseSRWLockExclusive(&link->lock);
     return link->event;
 }
@@ -418,25 +422,25 @@ bool zcbi_windows_link_readable(plat_handle handle)
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
-    look(link);
+    poll_link(link);
     bool readable = link->reading != READING;
     ReleaseSRWLockExclusive(&link->lock);
     return readable;
 }
 
-/* The process that made the pair, to pull handles from. */
+/* Opens the process that made the pair, to duplicate handles from it. */
 static zcb_error open_maker(const struct link *link, HANDLE *maker)
 {
     ULONG pid;
     if (!GetNamedPipeServerProcessId(link->pipe, &pid))
         return windows_last_error();
     *maker = OpenProcess(PROCESS_DUP_HANDLE, FALSE, pid);
-    if (*maker != NULL)
+    if (*maker)
         return ZCB_OK;
     return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE : windows_last_error();
 }
 
-static zcb_error pull(const struct frame *frame, HANDLE maker, HANDLE *pulled)
+static zcb_error pull_handles(const struct frame *frame, HANDLE maker, HANDLE *pulled)
 {
     for (unsigned i = 0; i < frame->count; i++) {
         if (DuplicateHandle(maker, (HANDLE)(uintptr_t)frame->handles[i], GetCurrentProcess(),
@@ -449,7 +453,7 @@ static zcb_error pull(const struct frame *frame, HANDLE maker, HANDLE *pulled)
     return ZCB_OK;
 }
 
-/* Copies of the handles of the frame that was read. */
+/* Duplicates the handles of the frame that was read. */
 static zcb_error take_handles(struct link *link, plat_handle *handles)
 {
     HANDLE maker = NULL;
@@ -458,17 +462,17 @@ static zcb_error take_handles(struct link *link, plat_handle *handles)
     if (frame->count == 0)
         return ZCB_OK;
     zcb_error error = open_maker(link, &maker);
-    if (error != ZCB_OK)
+    if (error)
         return error;
-    error = pull(frame, maker, pulled);
+    error = pull_handles(frame, maker, pulled);
     CloseHandle(maker);
-    for (unsigned i = 0; error == ZCB_OK && i < frame->count; i++)
+    for (unsigned i = 0; !error && i < frame->count; i++)
         handles[i] = (plat_handle)pulled[i];
     return error;
 }
 
-/* The frame is done with: the maker may close its copies. */
-static void acknowledge(struct link *link)
+/* The frame is not needed any more: the maker can close its parcel. */
+static void acknowledge_frame(struct link *link)
 {
     struct frame taken = {.type = FRAME_TAKEN, .sender_pid = zcbi_plat_getpid()};
     if (link->reading != READ_NONSENSE && link->frame.count > 0)
@@ -476,9 +480,9 @@ static void acknowledge(struct link *link)
     begin_read(link);
 }
 
-/* Under the lock, after a look. */
-static zcb_error receive(struct link *link, void *record, size_t capacity, size_t *bytes,
-                         plat_handle *handles, unsigned handle_capacity, unsigned *count)
+/* Under the lock, after poll_link. */
+static zcb_error take_record(struct link *link, void *record, size_t capacity, size_t *bytes,
+                             plat_handle *handles, unsigned handle_capacity, unsigned *count)
 {
     if (link->reading == READING)
         return ZCB_ERR_TIMEOUT;
@@ -488,13 +492,13 @@ static zcb_error receive(struct link *link, void *record, size_t capacity, size_
                 link->frame.count <= handle_capacity;
     zcb_error error = fits ? take_handles(link, handles) : ZCB_ERR_PROTOCOL;
     if (error == ZCB_ERR_NO_HANDLES)
-        return error; /* the frame stays */
-    if (error == ZCB_OK) {
+        return error; /* the frame stays, for the next call */
+    if (!error) {
         memcpy(record, link->frame.record, link->frame.bytes);
         *bytes = link->frame.bytes;
         *count = link->frame.count;
     }
-    acknowledge(link);
+    acknowledge_frame(link);
     return error;
 }
 
@@ -504,11 +508,11 @@ zcb_error zcbi_plat_link_receive(plat_handle handle, void *record, size_t capaci
 {
     struct link *link = link_of(handle);
     AcquireSRWLockExclusive(&link->lock);
-    look(link);
+    poll_link(link);
     int64_t pid = link->frame.sender_pid;
-    zcb_error error = receive(link, record, capacity, bytes, handles, handle_capacity, count);
+    zcb_error error = take_record(link, record, capacity, bytes, handles, handle_capacity, count);
     ReleaseSRWLockExclusive(&link->lock);
-    if (error == ZCB_OK && sender_pid != NULL)
+    if (!error && sender_pid)
         *sender_pid = pid;
     return error;
 }

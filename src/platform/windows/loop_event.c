@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-/* The event itself is what is waited for; the process's end and the deadline set it. */
+/* The handle is the event itself. The process's end and the deadline set it, by the system's thread
+ * pool. */
 struct setters {
     HANDLE event;
     HANDLE process_wait;
@@ -15,9 +16,9 @@ static VOID CALLBACK set_event(PVOID event, BOOLEAN timed_out)
     SetEvent((HANDLE)event);
 }
 
-static void release(struct setters *setters)
+static void release_setters(struct setters *setters)
 {
-    /* INVALID_HANDLE_VALUE: until no callback runs any more. */
+    /* INVALID_HANDLE_VALUE: waits until no callback runs. */
     if (setters->process_wait)
         UnregisterWaitEx(setters->process_wait, INVALID_HANDLE_VALUE);
     if (setters->timer_wait)
@@ -43,7 +44,7 @@ zcb_error zcbi_plat_loop_event_create(plat_handle event, plat_handle process,
                                             setters->event, INFINITE, WT_EXECUTEINWAITTHREAD);
     if (!made) {
         zcb_error error = windows_last_error();
-        release(setters);
+        release_setters(setters);
         return error;
     }
     *loop_event = (plat_loop_event){.handle = event, .deadline_ns = ZCB_NEVER, .state = setters};
@@ -69,6 +70,6 @@ void zcbi_plat_loop_event_destroy(plat_loop_event *loop_event)
 {
     if (loop_event->handle == PLAT_NO_HANDLE)
         return;
-    release(loop_event->state);
+    release_setters(loop_event->state);
     loop_event->handle = PLAT_NO_HANDLE;
 }

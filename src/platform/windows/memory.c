@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <winternl.h>
 
-/* What is committed at a time, and noted as known. */
+/* The unit in which memory is committed, and noted in plat_memory.known. */
 #define UNIT_BYTES ((size_t)65536)
 
-/* winternl.h has it not. */
+/* winternl.h does not declare this. */
 typedef struct section_information {
     void *base;
     ULONG attributes;
@@ -28,15 +28,15 @@ static bool is_range(const plat_memory *memory, size_t offset, size_t bytes)
            offset <= memory->bytes && bytes <= memory->bytes - offset;
 }
 
-/* The memory's handle is not owned on failure. */
-static zcb_error map(HANDLE section, size_t bytes, plat_memory *memory)
+/* On failure the section stays the caller's. */
+static zcb_error map_memory(HANDLE section, size_t bytes, plat_memory *memory)
 {
     size_t units = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
     _Atomic unsigned char *known = calloc(units, sizeof(*known));
-    if (known == NULL)
+    if (!known)
         return ZCB_ERR_NO_MEMORY;
     void *base = MapViewOfFile(section, FILE_MAP_READ | FILE_MAP_WRITE, 0, 0, bytes);
-    if (base == NULL) {
+    if (!base) {
         DWORD number = GetLastError();
         free((void *)known);
         return number == ERROR_ACCESS_DENIED ? ZCB_ERR_PROTOCOL : zcbi_windows_error(number);
@@ -53,15 +53,16 @@ zcb_error zcbi_plat_memory_create(size_t bytes, plat_memory *memory)
     HANDLE section =
         CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE,
                            (DWORD)((uint64_t)bytes >> 32), (DWORD)(bytes & UINT32_MAX), NULL);
-    if (section == NULL)
+    if (!section)
         return windows_last_error();
-    zcb_error error = map(section, bytes, memory);
-    if (error != ZCB_OK)
+    zcb_error error = map_memory(section, bytes, memory);
+    if (error)
         CloseHandle(section);
     return error;
 }
 
-/* Memory of the page file, whose size nobody can change: no file behind it could fail to be read. */
+/* True for memory of the page file. Its size cannot change, and no file behind it can fail to be
+ * read. */
 static bool is_section(HANDLE section, size_t bytes)
 {
     section_information information = {0};
@@ -76,7 +77,7 @@ zcb_error zcbi_plat_memory_attach(plat_handle handle, size_t bytes, plat_memory 
 {
     if (!is_size(bytes) || !is_section(windows_handle(handle), bytes))
         return ZCB_ERR_PROTOCOL;
-    return map(windows_handle(handle), bytes, memory);
+    return map_memory(windows_handle(handle), bytes, memory);
 }
 
 void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
@@ -85,27 +86,29 @@ void zcbi_plat_memory_poke(plat_handle handle, size_t offset, uint32_t value)
     uint64_t from = offset - lead;
     unsigned char *view = MapViewOfFile(windows_handle(handle), FILE_MAP_WRITE, (DWORD)(from >> 32),
                                         (DWORD)(from & UINT32_MAX), lead + sizeof(value));
-    if (view == NULL)
+    if (!view)
         return;
-    if (VirtualAlloc(view + lead, sizeof(value), MEM_COMMIT, PAGE_READWRITE) != NULL)
+    if (VirtualAlloc(view + lead, sizeof(value), MEM_COMMIT, PAGE_READWRITE))
         memcpy(view + lead, &value, sizeof(value));
     UnmapViewOfFile(view);
 }
 
-/* Commits whole units that this process has not seen committed. A unit that was is left as it is. */
+/* Commits whole units. Those that are committed already keep their contents. */
 static zcb_error commit_units(const plat_memory *memory, size_t first, size_t end)
 {
     size_t from = first * UNIT_BYTES;
     size_t to = end * UNIT_BYTES < memory->bytes ? end * UNIT_BYTES : memory->bytes;
-    if (VirtualAlloc(memory->base + from, to - from, MEM_COMMIT, PAGE_READWRITE) == NULL)
+    if (!VirtualAlloc(memory->base + from, to - from, MEM_COMMIT, PAGE_READWRITE))
         return windows_last_error();
     for (size_t unit = first; unit < end; unit++)
+        /* partner: is_known */
         atomic_store_explicit(&memory->known[unit], 1, memory_order_relaxed);
     return ZCB_OK;
 }
 
 static bool is_known(const plat_memory *memory, size_t unit)
 {
+    /* partner: commit_units */
     return atomic_load_explicit(&memory->known[unit], memory_order_relaxed) != 0;
 }
 
@@ -120,7 +123,7 @@ zcb_error zcbi_plat_memory_ensure(const plat_memory *memory, size_t offset, size
         while (unit < end && !is_known(memory, unit))
             unit++;
         zcb_error error = unit > first ? commit_units(memory, first, unit) : ZCB_OK;
-        if (error != ZCB_OK)
+        if (error)
             return error;
         while (unit < end && is_known(memory, unit))
             unit++;
@@ -136,7 +139,7 @@ zcb_error zcbi_plat_memory_commit(const plat_memory *memory, size_t offset, size
 
 void zcbi_plat_memory_populate(const plat_memory *memory, size_t offset, size_t bytes)
 {
-    /* The system has no call that does it: PrefetchVirtualMemory reads pages in, and these are new. */
+    /* Windows has no such call: PrefetchVirtualMemory reads pages from disk, and these are new. */
     (void)memory;
     (void)offset;
     (void)bytes;
@@ -150,7 +153,7 @@ void zcbi_plat_memory_release_handle(plat_memory *memory)
 
 void zcbi_plat_memory_unmap(plat_memory *memory)
 {
-    if (memory->base != NULL)
+    if (memory->base)
         UnmapViewOfFile(memory->base);
     free((void *)memory->known);
     memory->base = NULL;
@@ -160,7 +163,7 @@ void zcbi_plat_memory_unmap(plat_memory *memory)
 
 void zcbi_plat_advise_huge(void *memory, size_t bytes)
 {
-    /* Large pages take a privilege that users do not have, and are not pageable. */
+    /* Large pages need a privilege that users do not have. */
     (void)memory;
     (void)bytes;
 }

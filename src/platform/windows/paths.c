@@ -1,12 +1,12 @@
 #include "windows.h"
 
-#include "platform/error.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
+
+#include "platform/error.h"
 
 #define PROGRAM_EXTENSION ".exe"
 
@@ -25,7 +25,7 @@ static bool is_separator(char c)
     return c == '\\' || c == '/';
 }
 
-/* "C:\..." or "\\server\...": it says the same whatever the current folder and drive. */
+/* "C:\..." or "\\server\...": it does not depend on the current folder and drive. */
 static bool is_absolute(const char *path)
 {
     bool drive = ((path[0] >= 'A' && path[0] <= 'Z') || (path[0] >= 'a' && path[0] <= 'z')) &&
@@ -33,16 +33,18 @@ static bool is_absolute(const char *path)
     return drive || (is_separator(path[0]) && is_separator(path[1]));
 }
 
-/* ---- the environment: not the C runtime's copy of it, which others do not change ---- */
+/* ---------------------------------------------------------------- the environment
+ *
+ * The system's, not the C runtime's copy, which other code in the process does not change. */
 
-/* Its value, which the caller frees, or NULL. */
-static char *variable(const char *name)
+/* The value of a variable, from malloc; or NULL. */
+static char *get_variable(const char *name)
 {
     wchar_t *wide_name = zcbi_windows_wide(name);
-    DWORD length = wide_name != NULL ? GetEnvironmentVariableW(wide_name, NULL, 0) : 0;
+    DWORD length = wide_name ? GetEnvironmentVariableW(wide_name, NULL, 0) : 0;
     wchar_t *value = length > 0 ? malloc(length * sizeof(*value)) : NULL;
     char *utf8 = NULL;
-    if (value != NULL && GetEnvironmentVariableW(wide_name, value, length) < length)
+    if (value && GetEnvironmentVariableW(wide_name, value, length) < length)
         utf8 = zcbi_windows_utf8(value);
     free(value);
     free(wide_name);
@@ -51,29 +53,29 @@ static char *variable(const char *name)
 
 bool zcbi_plat_has_variable(const char *name)
 {
-    char *value = variable(name);
+    char *value = get_variable(name);
     free(value);
     return value != NULL;
 }
 
-/* <the variable's value><below>. NOT_FOUND where it names no absolute path. */
+/* Writes <value><below>. ZCB_ERR_NOT_FOUND unless the value is an absolute path. */
 static zcb_error path_by_variable(const char *name, const char *below, char *path,
                                   size_t path_bytes)
 {
-    char *folder = variable(name);
+    char *folder = get_variable(name);
     zcb_error error = ZCB_ERR_NOT_FOUND;
-    if (folder != NULL && is_absolute(folder))
+    if (folder && is_absolute(folder))
         error = print_path(path, path_bytes, "%s%s", folder, below);
     free(folder);
     return error;
 }
 
-/* ---- files ---- */
+/* ---------------------------------------------------------------- files */
 
 bool zcbi_plat_is_file(const char *utf8)
 {
     wchar_t *path = zcbi_windows_path(utf8);
-    DWORD attributes = path != NULL ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
+    DWORD attributes = path ? GetFileAttributesW(path) : INVALID_FILE_ATTRIBUTES;
     free(path);
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) == 0;
 }
@@ -93,10 +95,10 @@ bool zcbi_plat_is_executable(const char *path)
 zcb_error zcbi_plat_absolute_path(const char *given, char *path, size_t path_bytes)
 {
     wchar_t *wide = zcbi_windows_wide(given);
-    DWORD needed = wide != NULL ? GetFullPathNameW(wide, 0, NULL, NULL) : 0;
+    DWORD needed = wide ? GetFullPathNameW(wide, 0, NULL, NULL) : 0;
     wchar_t *full = needed > 0 ? malloc(needed * sizeof(*full)) : NULL;
     zcb_error error = ZCB_ERR_INVALID;
-    if (full != NULL && GetFullPathNameW(wide, needed, full, NULL) < needed)
+    if (full && GetFullPathNameW(wide, needed, full, NULL) < needed)
         error = zcbi_windows_copy_utf8(full, path, path_bytes);
     free(full);
     free(wide);
@@ -110,7 +112,7 @@ zcb_error zcbi_plat_folder_each(const char *utf8, plat_folder_entry *each, void 
     if (print_path(pattern, sizeof(pattern), "%s\\*", utf8) != ZCB_OK)
         return ZCB_ERR_NOT_FOUND;
     wchar_t *path = zcbi_windows_path(pattern);
-    if (path == NULL)
+    if (!path)
         return ZCB_ERR_NO_MEMORY;
     HANDLE search = FindFirstFileW(path, &entry);
     free(path);
@@ -118,7 +120,7 @@ zcb_error zcbi_plat_folder_each(const char *utf8, plat_folder_entry *each, void 
         return windows_last_error() == ZCB_ERR_SYSTEM ? ZCB_ERR_NOT_FOUND : windows_last_error();
     do {
         char *name = zcbi_windows_utf8(entry.cFileName);
-        if (name != NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+        if (name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
             each(arg, name);
         free(name);
     } while (FindNextFileW(search, &entry));
@@ -126,9 +128,10 @@ zcb_error zcbi_plat_folder_each(const char *utf8, plat_folder_entry *each, void 
     return ZCB_OK;
 }
 
-/* ---- places ---- */
+/* ---------------------------------------------------------------- places */
 
-/* <folder>\<name>.exe, for one entry of PATH. Quotes are allowed there, and mean nothing. */
+/* Writes <folder>\<name>.exe for one entry of PATH, which may have quotes around it. False: no
+ * program. */
 static bool program_in(const char *folder, size_t bytes, const char *name, char *path,
                        size_t path_bytes)
 {
@@ -137,7 +140,7 @@ static bool program_in(const char *folder, size_t bytes, const char *name, char 
         folder++;
         bytes -= 2;
     }
-    /* A relative entry means the current folder, where anybody may have put a file. */
+    /* Relative entries mean the current folder, where other users may have put files. */
     return is_absolute(folder) && bytes <= INT32_MAX &&
            print_path(path, path_bytes, "%.*s\\%s%s", (int)bytes, folder, name, extension) ==
                ZCB_OK &&
@@ -147,10 +150,10 @@ static bool program_in(const char *folder, size_t bytes, const char *name, char 
 zcb_error zcbi_plat_find_program(const char *name, char *path, size_t path_bytes)
 {
     char found[4096];
-    char *folders = *name != '\0' && strpbrk(name, "\\/:") == NULL ? variable("PATH") : NULL;
+    char *folders = *name != 0 && !strpbrk(name, "\\/:") ? get_variable("PATH") : NULL;
     zcb_error error = ZCB_ERR_NOT_FOUND;
     const char *folder = folders;
-    while (folder != NULL && error == ZCB_ERR_NOT_FOUND) {
+    while (folder && error == ZCB_ERR_NOT_FOUND) {
         size_t bytes = strcspn(folder, ";");
         if (program_in(folder, bytes, name, found, sizeof(found)))
             error = print_path(path, path_bytes, "%s", found);
@@ -181,7 +184,7 @@ zcb_error zcbi_plat_engine_place(unsigned place, char *path, size_t path_bytes)
     static const struct {
         const char *variable, *below;
     } places[] = {
-        /* The MSI package, its preview, the Store's. */
+        /* The MSI package, its preview, the Store. */
         {"ProgramFiles", "\\PowerShell\\7\\pwsh.exe"},
         {"ProgramFiles", "\\PowerShell\\7-preview\\pwsh.exe"},
         {"LOCALAPPDATA", "\\Microsoft\\WindowsApps\\pwsh.exe"},
@@ -201,7 +204,7 @@ zcb_error zcbi_plat_engine_of_system(char *path, size_t path_bytes)
 
 const char *const *zcbi_plat_engine_arguments(void)
 {
-    /* For this process only: the user's own setting stays as it is. */
+    /* For the engine's process only: the user's setting stays as it is. */
     static const char *const arguments[] = {"-ExecutionPolicy", "Bypass", NULL};
     return arguments;
 }
@@ -222,6 +225,6 @@ zcb_error zcbi_plat_library_folder(const void *address, char *path, size_t path_
     DWORD length = GetModuleFileNameW(library, file, sizeof(file) / sizeof(*file));
     if (length == 0 || length >= sizeof(file) / sizeof(*file))
         return ZCB_ERR_NOT_FOUND;
-    *wcsrchr(file, L'\\') = L'\0';
+    *wcsrchr(file, L'\\') = 0;
     return zcbi_windows_copy_utf8(file, path, path_bytes);
 }

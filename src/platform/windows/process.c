@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-/* Of a process that this library ends; the same that a debugger gives what it ends (DBG_TERMINATE_PROCESS). */
+/* Of a process that this library kills; debuggers use the same one (DBG_TERMINATE_PROCESS). */
 #define EXIT_CODE_KILLED 0x40010004u
 #define EXIT_CODE_UNKNOWN 255
 #define RIGHTS (SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_TERMINATE)
@@ -22,9 +22,10 @@ static zcb_error open_process(int64_t pid, DWORD rights, plat_handle *process)
     if (pid <= 0 || pid > UINT32_MAX)
         return ZCB_ERR_PEER_GONE;
     HANDLE opened = OpenProcess(rights, FALSE, (DWORD)pid);
-    if (opened == NULL)
+    if (!opened)
         return GetLastError() == ERROR_INVALID_PARAMETER ? ZCB_ERR_PEER_GONE : windows_last_error();
-    /* It has ended, and somebody has a handle yet. OpenProcess rounds ids down to the next multiple of 4. */
+    /* It has ended, but another process has a handle. Or OpenProcess has rounded the id to a
+     * multiple of 4. */
     if (is_signalled(opened) || GetProcessId(opened) != (DWORD)pid) {
         CloseHandle(opened);
         return ZCB_ERR_PEER_GONE;
@@ -43,13 +44,13 @@ zcb_error zcbi_plat_child_open(const plat_child *child, int64_t pid, plat_handle
     plat_handle opened = PLAT_NO_HANDLE;
     BOOL belongs = FALSE;
     zcb_error error = open_process(pid, RIGHTS | PROCESS_QUERY_INFORMATION, &opened);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     if (!IsProcessInJob(windows_handle(opened), windows_handle(child->group), &belongs))
         error = windows_last_error();
     else if (!belongs)
         error = ZCB_ERR_PROTOCOL;
-    if (error != ZCB_OK)
+    if (error)
         zcbi_plat_close(opened);
     else
         *process = opened;
@@ -78,7 +79,7 @@ void zcbi_plat_end_text(int exit_code, char *text, size_t bytes)
 
 void zcbi_plat_process_kill(int64_t pid, plat_handle process)
 {
-    (void)pid; /* may be another process by now; the handle cannot */
+    (void)pid; /* the id may be another process's by now; the handle cannot */
     TerminateProcess(windows_handle(process), EXIT_CODE_KILLED);
 }
 

@@ -1,4 +1,4 @@
-/* Who may open what this process makes. */
+/* Security attributes and secret names. */
 #include "windows.h"
 
 #include <bcrypt.h>
@@ -16,11 +16,11 @@ static zcb_error token_information(TOKEN_INFORMATION_CLASS what, void **informat
         return windows_last_error();
     GetTokenInformation(token, what, NULL, 0, &bytes);
     void *taken = malloc(bytes > 0 ? bytes : 1);
-    zcb_error error = taken != NULL ? ZCB_OK : ZCB_ERR_NO_MEMORY;
-    if (error == ZCB_OK && !GetTokenInformation(token, what, taken, bytes, &bytes))
+    zcb_error error = taken ? ZCB_OK : ZCB_ERR_NO_MEMORY;
+    if (!error && !GetTokenInformation(token, what, taken, bytes, &bytes))
         error = windows_last_error();
     CloseHandle(token);
-    if (error != ZCB_OK)
+    if (error)
         free(taken);
     else
         *information = taken;
@@ -43,7 +43,7 @@ static zcb_error user_text(wchar_t text[SID_CHARACTERS])
 {
     void *information;
     zcb_error error = token_information(TokenUser, &information);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     error = sid_text(((TOKEN_USER *)information)->User.Sid, text);
     free(information);
@@ -54,7 +54,7 @@ static zcb_error integrity_text(wchar_t text[SID_CHARACTERS])
 {
     void *information;
     zcb_error error = token_information(TokenIntegrityLevel, &information);
-    if (error != ZCB_OK)
+    if (error)
         return error;
     error = sid_text(((TOKEN_MANDATORY_LABEL *)information)->Label.Sid, text);
     free(information);
@@ -67,12 +67,12 @@ zcb_error zcbi_windows_security_init(windows_security *security)
     wchar_t integrity[SID_CHARACTERS];
     wchar_t text[2 * SID_CHARACTERS + 64];
     zcb_error error = user_text(user);
-    if (error == ZCB_OK)
+    if (!error)
         error = integrity_text(integrity);
-    if (error != ZCB_OK)
+    if (error)
         return error;
-    /* Protected: all access for the user and the system, nothing inherited; nobody below this process's
-     * integrity level reads or writes, which keeps AppContainers out too. */
+    /* All access for the user and the system, nothing inherited. Processes below this one's
+     * integrity level can neither read nor write, which keeps AppContainers out as well. */
     swprintf(text, sizeof(text) / sizeof(*text), L"D:P(A;;GA;;;%ls)(A;;GA;;;SY)S:(ML;;NWNR;;;%ls)",
              user, integrity);
     *security = (windows_security){.attributes = {.nLength = sizeof(SECURITY_ATTRIBUTES)}};

@@ -1,20 +1,20 @@
 #include "windows.h"
 
-#include "platform/error.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
+#include "platform/error.h"
+
 #ifndef ERROR_ELEVATION_REQUIRED /* not in every winerror.h */
 #define ERROR_ELEVATION_REQUIRED 740L
 #endif
 
-/* What the new program inherits: its standard streams and the link. */
+/* The handles that the new program inherits: its standard streams and the link. */
 enum { AS_INPUT, AS_OUTPUT, AS_ERROR, AS_LINK, INHERITED };
 
-/* All that CreateProcessW is given. */
+/* The arguments of CreateProcessW. */
 struct launch {
     wchar_t *path;
     wchar_t *command_line;
@@ -25,23 +25,25 @@ struct launch {
     HANDLE job;
 };
 
-/* ---- the command line: one text, which the program takes apart again ---- */
+/* ---------------------------------------------------------------- the command line
+ *
+ * One text, which the program splits into arguments. */
 
-/* A text that grows; failed once there was no memory. */
+/* A text that grows. failed: there was no memory for all of it. */
 struct text {
     wchar_t *characters;
     size_t length, capacity;
     bool failed;
 };
 
-static void append(struct text *text, const wchar_t *characters, size_t length)
+static void append_wide(struct text *text, const wchar_t *characters, size_t length)
 {
     if (text->failed)
         return;
     if (text->length + length > text->capacity) {
         size_t capacity = 2 * (text->length + length);
         wchar_t *grown = realloc(text->characters, capacity * sizeof(*grown));
-        if (grown == NULL) {
+        if (!grown) {
             text->failed = true;
             return;
         }
@@ -52,36 +54,37 @@ static void append(struct text *text, const wchar_t *characters, size_t length)
     text->length += length;
 }
 
-static void repeat(struct text *text, wchar_t character, size_t count)
+static void append_repeated(struct text *text, wchar_t character, size_t count)
 {
     while (count-- > 0)
-        append(text, &character, 1);
+        append_wide(text, &character, 1);
 }
 
-/* By the rules of CommandLineToArgvW and of the C runtime: backslashes count only before a quote. */
+/* By the rules of CommandLineToArgvW and of the C runtime: backslashes count only before a
+ * quote. */
 static void append_quoted(struct text *text, const wchar_t *argument)
 {
-    append(text, L"\"", 1);
+    append_wide(text, L"\"", 1);
     for (;;) {
         size_t backslashes = wcsspn(argument, L"\\");
         argument += backslashes;
-        if (*argument == L'\0') {
-            repeat(text, L'\\', 2 * backslashes);
+        if (!*argument) {
+            append_repeated(text, L'\\', 2 * backslashes);
             break;
         }
-        repeat(text, L'\\', *argument == L'"' ? 2 * backslashes + 1 : backslashes);
-        append(text, argument++, 1);
+        append_repeated(text, L'\\', *argument == L'"' ? 2 * backslashes + 1 : backslashes);
+        append_wide(text, argument++, 1);
     }
-    append(text, L"\"", 1);
+    append_wide(text, L"\"", 1);
 }
 
 static zcb_error append_argument(struct text *text, const char *utf8)
 {
     wchar_t *argument = zcbi_windows_wide(utf8);
-    if (argument == NULL)
+    if (!argument)
         return ZCB_ERR_NO_MEMORY;
     if (text->length > 0)
-        append(text, L" ", 1);
+        append_wide(text, L" ", 1);
     append_quoted(text, argument);
     free(argument);
     return ZCB_OK;
@@ -91,18 +94,20 @@ static wchar_t *make_command_line(const char *path, const char *const *arguments
 {
     struct text text = {0};
     zcb_error error = append_argument(&text, path);
-    for (; *arguments != NULL && error == ZCB_OK; arguments++)
+    for (; *arguments && !error; arguments++)
         error = append_argument(&text, *arguments);
-    append(&text, L"", 1);
-    if (error == ZCB_OK && !text.failed)
+    append_wide(&text, L"", 1);
+    if (!error && !text.failed)
         return text.characters;
     free(text.characters);
     return NULL;
 }
 
-/* ---- the environment: a sorted list in one block ---- */
+/* ---------------------------------------------------------------- the environment
+ *
+ * A sorted list in one block of memory. */
 
-/* Names may begin with "=": the drives' current folders. */
+/* Names of the drives' current folders begin with "=". */
 static size_t name_length(const wchar_t *entry)
 {
     return 1 + wcscspn(entry + 1, L"=");
@@ -118,7 +123,7 @@ static int compare_entries(const void *a, const void *b)
     return compare_names(*(wchar_t *const *)a, *(wchar_t *const *)b);
 }
 
-/* The variables, each one's memory its own. */
+/* Each entry is from malloc. */
 struct variables {
     wchar_t **entries;
     size_t count, capacity;
@@ -133,12 +138,12 @@ static void free_variables(struct variables *variables)
 
 static bool add_variable(struct variables *variables, wchar_t *entry)
 {
-    if (entry == NULL)
+    if (!entry)
         return false;
     if (variables->count == variables->capacity) {
         size_t capacity = 2 * variables->capacity + 64;
         wchar_t **grown = realloc(variables->entries, capacity * sizeof(*grown));
-        if (grown == NULL) {
+        if (!grown) {
             free(entry);
             return false;
         }
@@ -163,20 +168,20 @@ static bool add_own_variables(struct variables *variables)
 {
     wchar_t *block = GetEnvironmentStringsW();
     bool added = block != NULL;
-    for (const wchar_t *entry = block; added && *entry != L'\0'; entry += wcslen(entry) + 1)
+    for (const wchar_t *entry = block; added && *entry != 0; entry += wcslen(entry) + 1)
         added = add_variable(variables, _wcsdup(entry));
-    if (block != NULL)
+    if (block)
         FreeEnvironmentStringsW(block);
     return added;
 }
 
-/* "NAME=VALUE" sets, "NAME" removes; the last word on a name counts. */
+/* "NAME=VALUE" sets, "NAME" removes. The last change of a name counts. */
 static bool change_variable(struct variables *variables, const char *change)
 {
-    if (*change == '\0')
+    if (!*change)
         return true;
     wchar_t *entry = zcbi_windows_wide(change);
-    if (entry == NULL)
+    if (!entry)
         return false;
     remove_variable(variables, entry);
     if (entry[name_length(entry)] == L'=')
@@ -197,8 +202,8 @@ static wchar_t *make_block(const struct variables *variables)
     struct text text = {0};
     qsort(variables->entries, variables->count, sizeof(*variables->entries), compare_entries);
     for (size_t i = 0; i < variables->count; i++)
-        append(&text, variables->entries[i], wcslen(variables->entries[i]) + 1);
-    append(&text, L"\0", 2); /* an empty block ends twice, too */
+        append_wide(&text, variables->entries[i], wcslen(variables->entries[i]) + 1);
+    append_wide(&text, L"\0", 2); /* an empty block has two NULs as well */
     if (!text.failed)
         return text.characters;
     free(text.characters);
@@ -210,7 +215,7 @@ static wchar_t *make_environment(const char *const *changes, HANDLE link)
     struct variables variables = {0};
     wchar_t *block = NULL;
     bool made = add_own_variables(&variables);
-    for (; made && changes != NULL && *changes != NULL; changes++)
+    for (; made && changes && *changes; changes++)
         made = change_variable(&variables, *changes);
     if (made && add_link_variable(&variables, link))
         block = make_block(&variables);
@@ -218,7 +223,7 @@ static wchar_t *make_environment(const char *const *changes, HANDLE link)
     return block;
 }
 
-/* ---- what it inherits ---- */
+/* ---------------------------------------------------------------- handles */
 
 /* 0 or an error of GetLastError. */
 static DWORD make_inheritable(HANDLE handle, HANDLE *copy)
@@ -249,7 +254,7 @@ static DWORD list_handles(struct launch *launch)
     SIZE_T bytes = 0;
     InitializeProcThreadAttributeList(NULL, 1, 0, &bytes);
     launch->attributes = malloc(bytes);
-    if (launch->attributes == NULL)
+    if (!launch->attributes)
         return ERROR_NOT_ENOUGH_MEMORY;
     if (!InitializeProcThreadAttributeList(launch->attributes, 1, 0, &bytes)) {
         DWORD number = GetLastError();
@@ -263,14 +268,15 @@ static DWORD list_handles(struct launch *launch)
                : GetLastError();
 }
 
-/* A job that ends with its last handle, which this process has. Who asks for it may leave. */
+/* A job whose processes end when its last handle, which this process has, is closed. A process may
+ * leave it if it asks for that. */
 static DWORD make_job(HANDLE *job)
 {
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {
         .BasicLimitInformation = {.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE |
                                                 JOB_OBJECT_LIMIT_BREAKAWAY_OK}};
     HANDLE made = CreateJobObjectW(NULL, NULL);
-    if (made == NULL)
+    if (!made)
         return GetLastError();
     if (!SetInformationJobObject(made, JobObjectExtendedLimitInformation, &limits,
                                  sizeof(limits))) {
@@ -282,7 +288,7 @@ static DWORD make_job(HANDLE *job)
     return 0;
 }
 
-static DWORD prepare(const plat_spawn *spawn, struct launch *launch)
+static DWORD prepare_launch(const plat_spawn *spawn, struct launch *launch)
 {
     DWORD number = gather_handles(spawn, launch);
     if (number == 0)
@@ -294,23 +300,22 @@ static DWORD prepare(const plat_spawn *spawn, struct launch *launch)
     launch->path = zcbi_windows_path(spawn->path);
     launch->command_line = make_command_line(spawn->path, spawn->arguments);
     launch->environment = make_environment(spawn->environment, launch->inherited[AS_LINK]);
-    if (spawn->working_directory != NULL)
+    if (spawn->working_directory)
         launch->directory = zcbi_windows_path(spawn->working_directory);
-    bool made = launch->path != NULL && launch->command_line != NULL &&
-                launch->environment != NULL &&
-                (launch->directory != NULL || spawn->working_directory == NULL);
+    bool made = launch->path && launch->command_line && launch->environment &&
+                (launch->directory || !spawn->working_directory);
     return made ? 0 : ERROR_NOT_ENOUGH_MEMORY;
 }
 
-static void clean_up(struct launch *launch)
+static void free_launch(struct launch *launch)
 {
     for (int i = 0; i < INHERITED; i++)
-        if (launch->inherited[i] != NULL)
+        if (launch->inherited[i])
             CloseHandle(launch->inherited[i]);
-    if (launch->attributes != NULL)
+    if (launch->attributes)
         DeleteProcThreadAttributeList(launch->attributes);
     free(launch->attributes);
-    if (launch->job != NULL)
+    if (launch->job)
         CloseHandle(launch->job);
     free(launch->path);
     free(launch->command_line);
@@ -318,9 +323,10 @@ static void clean_up(struct launch *launch)
     free(launch->directory);
 }
 
-/* ---- the start ---- */
+/* ---------------------------------------------------------------- starting */
 
-/* It runs only once it is in the job: nothing that it starts is outside. */
+/* The process runs only once it is in the job, so that all processes that it starts are in it
+ * too. */
 static DWORD enter_job(HANDLE job, const PROCESS_INFORMATION *process)
 {
     if (AssignProcessToJobObject(job, process->hProcess) &&
@@ -331,7 +337,7 @@ static DWORD enter_job(HANDLE job, const PROCESS_INFORMATION *process)
     return number;
 }
 
-static DWORD start(struct launch *launch, plat_child *child)
+static DWORD start_process(struct launch *launch, plat_child *child)
 {
     STARTUPINFOEXW startup = {.StartupInfo = {.cb = sizeof(startup),
                                               .dwFlags = STARTF_USESTDHANDLES,
@@ -339,7 +345,7 @@ static DWORD start(struct launch *launch, plat_child *child)
                                               .hStdOutput = launch->inherited[AS_OUTPUT],
                                               .hStdError = launch->inherited[AS_ERROR]},
                               .lpAttributeList = launch->attributes};
-    /* A console of its own that nobody sees: Ctrl-C in this program's console is not meant for it. */
+    /* A hidden console of its own: Ctrl-C in this program's console must not reach it. */
     DWORD flags = CREATE_NO_WINDOW | CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT |
                   EXTENDED_STARTUPINFO_PRESENT;
     PROCESS_INFORMATION process;
@@ -383,12 +389,12 @@ static bool is_folder(const wchar_t *path)
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 
-static zcb_error explain(const plat_spawn *spawn, const struct launch *launch, DWORD number,
-                         zcb_detail *why)
+static zcb_error explain_spawn(const plat_spawn *spawn, const struct launch *launch, DWORD number,
+                               zcb_detail *why)
 {
     char cause[256];
     zcbi_windows_error_text(number, cause, sizeof(cause));
-    if (launch->directory != NULL && !is_folder(launch->directory)) {
+    if (launch->directory && !is_folder(launch->directory)) {
         zcbi_error_detail(why, "cannot enter the working directory '%s': it is no folder",
                           spawn->working_directory);
         return ZCB_ERR_NOT_FOUND;
@@ -400,10 +406,10 @@ static zcb_error explain(const plat_spawn *spawn, const struct launch *launch, D
 zcb_error zcbi_plat_process_spawn(const plat_spawn *spawn, plat_child *child, zcb_detail *why)
 {
     struct launch launch = {0};
-    DWORD number = prepare(spawn, &launch);
+    DWORD number = prepare_launch(spawn, &launch);
     if (number == 0)
-        number = start(&launch, child);
-    zcb_error error = number == 0 ? ZCB_OK : explain(spawn, &launch, number, why);
-    clean_up(&launch);
+        number = start_process(&launch, child);
+    zcb_error error = number == 0 ? ZCB_OK : explain_spawn(spawn, &launch, number, why);
+    free_launch(&launch);
     return error;
 }

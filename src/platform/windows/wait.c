@@ -4,7 +4,7 @@
 
 void zcbi_plat_signals_hold(plat_signals *held, void *event)
 {
-    held->event = event != NULL ? (plat_handle)event : PLAT_NO_HANDLE;
+    held->event = event ? (plat_handle)event : PLAT_NO_HANDLE;
 }
 
 void zcbi_plat_signals_release(const plat_signals *held)
@@ -12,27 +12,28 @@ void zcbi_plat_signals_release(const plat_signals *held)
     (void)held;
 }
 
-/* What is waited for, and which of the caller's handles each one is. */
+/* The awaited handles of the system, and the caller's index of each. */
 struct waiting {
     HANDLE handles[PLAT_WAIT_MAX + 1];
     unsigned index[PLAT_WAIT_MAX + 1];
     DWORD count;
 };
 
-static zcb_error add(struct waiting *waiting, plat_handle handle, unsigned index)
+static zcb_error add_handle(struct waiting *waiting, plat_handle handle, unsigned index)
 {
     if (handle == PLAT_NO_HANDLE)
         return ZCB_OK;
     HANDLE object =
         zcbi_windows_is_link(handle) ? zcbi_windows_link_event(handle) : windows_handle(handle);
-    if (object == NULL)
+    if (!object)
         return ZCB_ERR_SYSTEM;
     waiting->handles[waiting->count] = object;
     waiting->index[waiting->count++] = index;
     return ZCB_OK;
 }
 
-/* Milliseconds until the deadline, rounded up: to wake before it would be to wake twice. */
+/* Milliseconds until the deadline. Rounded up, or the wait would end before it and have to be
+ * repeated. */
 static DWORD time_left(int64_t deadline_ns)
 {
     if (deadline_ns == ZCB_NEVER)
@@ -56,7 +57,7 @@ static zcb_error wait_once(const struct waiting *waiting, int64_t deadline_ns, D
     if (outcome < WAIT_OBJECT_0 + waiting->count)
         *first = outcome - WAIT_OBJECT_0;
     else if (outcome >= WAIT_ABANDONED_0 && outcome < WAIT_ABANDONED_0 + waiting->count)
-        *first = outcome - WAIT_ABANDONED_0; /* a mutex, which only a hostile peer sends */
+        *first = outcome - WAIT_ABANDONED_0; /* a mutex, which a hostile peer may send */
     else
         return outcome == WAIT_TIMEOUT ? ZCB_ERR_TIMEOUT : ZCB_ERR_SYSTEM;
     return ZCB_OK;
@@ -73,18 +74,18 @@ zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_
 {
     struct waiting waiting = {.count = 0};
     zcb_error error = count <= PLAT_WAIT_MAX ? ZCB_OK : ZCB_ERR_INVALID;
-    for (unsigned i = 0; i < count && error == ZCB_OK; i++)
-        error = add(&waiting, handles[i], i);
-    if (error == ZCB_OK && held != NULL)
-        error = add(&waiting, held->event, count);
-    while (error == ZCB_OK) {
+    for (unsigned i = 0; i < count && !error; i++)
+        error = add_handle(&waiting, handles[i], i);
+    if (!error && held)
+        error = add_handle(&waiting, held->event, count);
+    while (!error) {
         DWORD first = 0;
         error = wait_once(&waiting, deadline_ns, &first);
         if (error == ZCB_ERR_TIMEOUT && time_left(deadline_ns) > 0) {
-            error = ZCB_OK; /* longer than one call can wait, or the clocks differ */
+            error = ZCB_OK; /* one call cannot wait so long, or the clocks differ */
             continue;
         }
-        if (error != ZCB_OK)
+        if (error)
             break;
         unsigned index = waiting.index[first];
         if (index == count)

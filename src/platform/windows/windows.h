@@ -1,6 +1,6 @@
 /*
- * What the files of this folder share. They are written for Windows 10 and Windows Server 2016 or later.
- * Text is UTF-8 outside and UTF-16 at the system's edge.
+ * Shared by the files of this folder, which keep the contract of platform.h on Windows 10, Windows
+ * Server 2016 or later. Text is UTF-8; it is UTF-16 only in calls of the system.
  */
 #ifndef ZCB_WINDOWS_H
 #define ZCB_WINDOWS_H
@@ -15,15 +15,15 @@
 
 /* ---- handle.c ---- */
 
-/* What an error of GetLastError means to the caller of a plat_ function. */
+/* The zcb_error for an error of GetLastError. */
 zcb_error zcbi_windows_error(DWORD number);
-/* Likewise of the call that has just failed; never ZCB_OK. */
+/* The zcb_error for the call that has just failed. Never ZCB_OK. */
 static inline zcb_error windows_last_error(void)
 {
     zcb_error error = zcbi_windows_error(GetLastError());
-    return error != ZCB_OK ? error : ZCB_ERR_SYSTEM;
+    return error ? error : ZCB_ERR_SYSTEM;
 }
-/* The system's own sentence on it, without a line end. */
+/* Writes the system's sentence about an error, without a line end. */
 void zcbi_windows_error_text(DWORD number, char *text, size_t bytes);
 
 static inline HANDLE windows_handle(plat_handle handle)
@@ -33,36 +33,37 @@ static inline HANDLE windows_handle(plat_handle handle)
 
 /* ---- link.c ---- */
 
-/* A link is a pointer to its state, made odd: the system's handles are multiples of 4. */
+/* The handle of a link is the address of its struct link + 1. Handles of the system are multiples
+ * of 4. */
 bool zcbi_windows_is_link(plat_handle handle);
 void zcbi_windows_link_close(plat_handle link);
-/* Signalled when something has come, which zcbi_windows_link_readable then looks at; NULL with GetLastError. */
+/* An event that is signalled when zcbi_windows_link_readable may have become true. */
 HANDLE zcbi_windows_link_event(plat_handle link);
-/* True when a record can be received or the other end is closed. */
+/* True when a record can be received, or the other end is closed. */
 bool zcbi_windows_link_readable(plat_handle link);
-/* The pipe's end that a program started with this link inherits. */
+/* The end of the pipe, which a started program inherits. */
 HANDLE zcbi_windows_link_pipe(plat_handle link);
 
-/* ---- text.c: NULL without memory, or for what is no text; the caller frees ---- */
+/* ---- text.c: results are from malloc; NULL: no memory, or invalid text ---- */
 
 wchar_t *zcbi_windows_wide(const char *utf8);
 char *zcbi_windows_utf8(const wchar_t *wide);
-/* A path for the system's calls: absolute, without their limit of 260 characters. */
+/* A path for calls of the system: absolute, in the form that has no limit of 260 characters. */
 wchar_t *zcbi_windows_path(const char *utf8);
-/* Copies it into the caller's buffer. ZCB_ERR_INVALID when it does not fit. */
+/* Copies text into the caller's buffer. ZCB_ERR_INVALID when it does not fit; _NO_MEMORY. */
 zcb_error zcbi_windows_copy_utf8(const wchar_t *wide, char *text, size_t bytes);
 
 /* ---- secure.c ---- */
 
-/* Who may open a named object or a file of this process: its own user, at its own integrity level or above,
- * and the system itself. */
+/* Security attributes for a named object or a file. They let only this process's user, at its
+ * integrity level or above, and the system open it. */
 typedef struct windows_security {
     SECURITY_ATTRIBUTES attributes;
     void *descriptor; /* LocalFree */
 } windows_security;
 zcb_error zcbi_windows_security_init(windows_security *security);
 void zcbi_windows_security_destroy(windows_security *security);
-/* Hexadecimal digits that nobody can guess, and a NUL. */
+/* Writes random hexadecimal digits, which no other process can guess, and a NUL. */
 #define WINDOWS_SECRET_CHARACTERS 33
 zcb_error zcbi_windows_secret(wchar_t text[WINDOWS_SECRET_CHARACTERS]);
 

@@ -16,10 +16,10 @@ static bool is_rung(plat_handle bell)
     return true;
 }
 
-static void complete(struct program *program, bool soon)
+static void complete(struct program *program, bool lazy)
 {
     const zcb_completion completion = {.status = ZCB_STATUS_DONE};
-    assert_ok(zcb_agent_complete(program->agent, 1, &completion, NULL, 0, soon));
+    assert_ok(zcb_agent_complete(program->agent, 1, &completion, NULL, 0, lazy));
 }
 
 static void who_waits_is_woken_at_once_and_who_stands_by_at_the_flush(void **state)

@@ -124,7 +124,7 @@ static void without_memory_there_is_no_block(void **state)
 static void every_block_number_can_be_taken_and_none_twice(void **state)
 {
     struct pair *pair = *state;
-    uint32_t most = BLOCKS - pair->a->region->geometry.pieces;
+    uint32_t most = CHUNKS - pair->a->region->geometry.pieces;
     zcb_block **blocks = calloc(most, sizeof(zcb_block *));
     for (uint32_t i = 0; i < most; i++)
         blocks[i] = allocate_filled(pair->a, 1, i);
@@ -143,7 +143,7 @@ static void returning_a_block_that_is_held_but_not_out_ends_the_channel(void **s
 {
     struct pair *pair = *state;
     zcb_block *block = allocate_filled(pair->a, 100, 1), *none;
-    zcbi_rx_give_back(pair->b, block->freed.block);
+    zcbi_rx_give_back(pair->b, block->freed.chunk);
     assert_int_equal(send_payload(pair->a, 1, zcb_block_data(block), 100), ZCB_ERR_PROTOCOL);
     assert_int_equal(allocate_at_once(pair->a, 1, &none), ZCB_ERR_PROTOCOL);
     fill(zcb_block_data(block), 100, 2); /* the memory is still ours */
@@ -155,7 +155,7 @@ static void returning_a_sent_block_twice_ends_the_channel(void **state)
     struct pair *pair = *state;
     zcb_block *block = allocate_filled(pair->a, 100, 1), *none;
     assert_ok(send_payload(pair->a, 1, zcb_block_data(block), 100));
-    uint32_t number = block->freed.block;
+    uint32_t number = block->freed.chunk;
     assert_true(copies(pair->b, 1, 100));
     zcbi_rx_give_back(pair->b, number);
     assert_int_equal(allocate_at_once(pair->a, 1, &none), ZCB_ERR_PROTOCOL);

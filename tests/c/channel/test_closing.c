@@ -32,10 +32,10 @@ static void closing_ends_the_waits_of_those_in_line(void **state)
     struct pair *pair = *state;
     zcb_message message;
     assert_ok(send_filled(pair->a, 1, 10, NULL));
-    assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL)); /* and keeps the turn */
+    assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL)); /* and keeps the lock */
     struct call call = {.channel = pair->b, .wait = patience()};
     pthread_t thread = start_thread(run_begin, &call);
-    await_in_line(&pair->b->rx.turn);
+    await_in_line(&pair->b->rx.lock);
     zcb_channel_close(pair->b);
     join_thread(thread);
     assert_int_equal(call.error, ZCB_ERR_CLOSED);
@@ -67,7 +67,7 @@ static void a_receiver_half_way_learns_of_the_close(void **state)
     assert_int_equal(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL),
                      ZCB_ERR_PEER_CLOSED);
     zcbi_tx_abort(pair->a);
-    zcbi_turn_give(&pair->a->tx.turn);
+    zcbi_ticket_lock_release(&pair->a->tx.lock);
     free(payload);
 }
 

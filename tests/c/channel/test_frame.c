@@ -78,7 +78,7 @@ static void give_back(struct fixture *f, uint32_t block)
 static void random_use_agrees_with_the_model(void **state)
 {
     struct fixture *f = *state;
-    uint32_t out[BLOCKS];
+    uint32_t out[CHUNKS];
     unsigned count = 0;
     uint64_t seed = 7;
     for (int step = 0; step < 20000; step++) {
@@ -117,7 +117,7 @@ static void blocks_that_are_given_back_join(void **state)
 static void ids_run_out_before_the_memory_and_come_back(void **state)
 {
     struct fixture *f = *state;
-    uint32_t most = BLOCKS - f->geometry.pieces;
+    uint32_t most = CHUNKS - f->geometry.pieces;
     uint32_t block = 0, last = 0;
     for (uint32_t i = 0; i < most; i++)
         assert_true(zcbi_frame_allocate(&f->frame, 1, &last));
@@ -138,7 +138,7 @@ static void more_than_the_frame_is_not_allocated(void **state)
 static void pieces_are_the_window_and_the_warm_one_comes_first(void **state)
 {
     struct fixture *f = *state;
-    uint32_t pieces[BLOCKS], again;
+    uint32_t pieces[CHUNKS], again;
     for (uint32_t i = 0; i < f->geometry.pieces; i++) {
         assert_true(zcbi_frame_take_piece(&f->frame, &pieces[i]));
         uint64_t offset = zcbi_frame_offset(&f->frame, pieces[i]);
@@ -156,7 +156,7 @@ static void pieces_are_the_window_and_the_warm_one_comes_first(void **state)
 static void what_is_not_out_cannot_be_given_back(void **state)
 {
     struct fixture *f = *state;
-    const uint32_t nonsense[] = {0, 1, f->geometry.pieces, BLOCKS - 1, BLOCKS, NO_BLOCK, INT32_MAX};
+    const uint32_t nonsense[] = {0, 1, f->geometry.pieces, CHUNKS - 1, CHUNKS, NO_CHUNK, INT32_MAX};
     for (size_t i = 0; i < sizeof(nonsense) / sizeof(*nonsense); i++)
         assert_int_equal(zcbi_frame_give_back(&f->frame, nonsense[i]), ZCB_ERR_PROTOCOL);
 }

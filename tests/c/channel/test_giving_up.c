@@ -35,7 +35,7 @@ static void dropping_a_whole_message_that_still_arrives_tells_the_sender(void **
         zcb_error error = zcbi_tx_write(pair->a, payload + FRAME / 2, FRAME / 2, &written, NULL);
         assert_int_equal(error, ZCB_ERR_REFUSED);
         zcbi_tx_abort(pair->a);
-        zcbi_turn_give(&pair->a->tx.turn);
+        zcbi_ticket_lock_release(&pair->a->tx.lock);
         assert_empty(pair->b); /* which gives the block back */
         assert_works(pair);
     }
@@ -54,7 +54,7 @@ static void a_dropped_message_whose_sender_is_done_is_discarded(void **state)
     /* The sender does not look any more between these two. */
     assert_ok(zcbi_tx_write(pair->a, payload + FRAME - 1, 1, &written, NULL));
     zcb_receive_drop(pair->b);
-    zcbi_turn_give(&pair->a->tx.turn);
+    zcbi_ticket_lock_release(&pair->a->tx.lock);
     assert_works(pair);
     assert_ok(send_filled(pair->a, 2, 0, NULL));
     assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
@@ -144,7 +144,7 @@ static void a_whole_message_that_is_given_up_half_way_is_aborted(void **state)
         send_a_part(pair, 1, payload, FRAME / 2);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_LEASE, &message, NULL));
         zcbi_tx_abort(pair->a);
-        zcbi_turn_give(&pair->a->tx.turn);
+        zcbi_ticket_lock_release(&pair->a->tx.lock);
         zcb_error error = held ? zcb_receive_lease(pair->b, &lease, &wait)
                                : zcb_receive_read(pair->b, payload, FRAME, NULL, &wait);
         assert_int_equal(error, ZCB_ERR_ABORTED);
@@ -168,7 +168,7 @@ static void a_read_that_times_out_and_drops_leaves_the_channel_working(void **st
     assert_int_equal(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, &at_once),
                      ZCB_ERR_TIMEOUT);
     zcbi_tx_abort(pair->a);
-    zcbi_turn_give(&pair->a->tx.turn);
+    zcbi_ticket_lock_release(&pair->a->tx.lock);
     assert_empty(pair->b);
     assert_works(pair);
     free(payload);
@@ -192,7 +192,7 @@ static void an_abort_needs_no_memory(void **state)
         memory->handle = no_file;
         zcbi_tx_abort(pair->a);
         memory->handle = handle;
-        zcbi_turn_give(&pair->a->tx.turn);
+        zcbi_ticket_lock_release(&pair->a->tx.lock);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, NULL));
         assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, NULL), ZCB_ERR_ABORTED);
         zcb_receive_drop(pair->b);
@@ -218,7 +218,7 @@ static void a_full_ring_leaves_room_for_the_end_of_a_message(void **state)
             assert_ok(zcbi_tx_write(pair->a, payload, FRAME / 2 - written, &written, NULL));
         else
             zcbi_tx_abort(pair->a);
-        zcbi_turn_give(&pair->a->tx.turn);
+        zcbi_ticket_lock_release(&pair->a->tx.lock);
         assert_ok(zcb_receive_begin(pair->b, ZCB_WISH_COPY, &message, &wait));
         assert_int_equal(zcb_receive_read(pair->b, payload, FRAME, NULL, &wait),
                          ended ? ZCB_OK : ZCB_ERR_ABORTED);

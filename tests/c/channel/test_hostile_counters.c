@@ -10,7 +10,7 @@ static void a_senseless_head_ends_the_channel(void **state)
         struct pair pair = make_hostile_pair();
         zcb_message message;
         publish(&pair, &(struct descriptor){
-                           .kind = 1, .block = NO_BLOCK, .marks = MARK_FIRST | MARK_LAST});
+                           .kind = 1, .chunk = NO_CHUNK, .marks = MARK_FIRST | MARK_LAST});
         assert_ok(begin_at_once(&pair, &message));
         assert_ok(zcb_receive_end(pair.a));
         atomic_store(&pair.b->tx.control->head, heads[i]);
@@ -40,7 +40,7 @@ static void returning_what_is_not_out_ends_the_channel(void **state)
     struct pair probe = make_hostile_pair();
     uint32_t pieces = probe.a->region->geometry.pieces;
     free_pair(&probe);
-    const uint32_t blocks[] = {0, pieces + 1, BLOCKS - 1, BLOCKS, NO_BLOCK, UINT32_C(1) << 31};
+    const uint32_t blocks[] = {0, pieces + 1, CHUNKS - 1, CHUNKS, NO_CHUNK, UINT32_C(1) << 31};
     for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {
         struct pair pair = make_hostile_pair();
         assert_ok(send_at_once(&pair, 1)); /* block `pieces` is out */
@@ -67,7 +67,7 @@ static void returning_a_block_twice_ends_the_channel(void **state)
 static void a_senseless_count_of_returns_ends_the_channel(void **state)
 {
     (void)state;
-    const uint64_t counts[] = {BLOCKS + 2, UINT64_MAX, 0, 2};
+    const uint64_t counts[] = {CHUNKS + 2, UINT64_MAX, 0, 2};
     for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
         struct pair pair = make_hostile_pair();
         assert_ok(send_at_once(&pair, 1));
@@ -90,7 +90,7 @@ static void a_block_that_is_returned_while_it_is_written_hurts_only_the_peer(voi
     zcbi_rx_expect(pair.b, ZCB_WISH_LEASE);
     assert_ok(zcbi_tx_begin(pair.a, &message, 0, NULL));
     assert_ok(zcbi_tx_write(pair.a, payload, SMALL_FRAME / 2, &written, NULL));
-    zcbi_rx_give_back(pair.b, pair.a->tx.now.block);
+    zcbi_rx_give_back(pair.b, pair.a->tx.now.chunk);
     assert_ok(zcbi_tx_write(pair.a, payload, SMALL_FRAME / 2, &written, NULL));
     zcbi_tx_abort(pair.a);
     free(payload);

@@ -3,80 +3,80 @@
 
 #define FIRST_PART                                                                                 \
     {                                                                                              \
-        .kind = ZCB_KIND_BYTES, .message_bytes = 1000, .offset = 64, .bytes = 100, .block = 20,    \
+        .kind = ZCB_KIND_BYTES, .message_bytes = 1000, .offset = 64, .bytes = 100, .chunk = 20,    \
         .marks = MARK_FIRST                                                                        \
     }
 #define FIRST_OF_WHOLE                                                                             \
     {                                                                                              \
-        .kind = ZCB_KIND_BYTES, .message_bytes = 1000, .offset = 64, .bytes = 100, .block = 20,    \
+        .kind = ZCB_KIND_BYTES, .message_bytes = 1000, .offset = 64, .bytes = 100, .chunk = 20,    \
         .marks = MARK_FIRST | MARK_WHOLE                                                           \
     }
 
 #define FIRST_OF_OPEN                                                                              \
     {                                                                                              \
         .kind = ZCB_KIND_BYTES, .message_bytes = ZCB_OPEN_ENDED, .offset = 64, .bytes = 100,       \
-        .block = 20, .marks = MARK_FIRST                                                           \
+        .chunk = 20, .marks = MARK_FIRST                                                           \
     }
 
 static const struct descriptor senseless_first[] = {
-    {.kind = 1, .message_bytes = ZCB_OPEN_ENDED, .block = NO_BLOCK, .marks = MARK_FIRST},
+    {.kind = 1, .message_bytes = ZCB_OPEN_ENDED, .chunk = NO_CHUNK, .marks = MARK_FIRST},
     {.kind = 1,
      .message_bytes = ZCB_OPEN_ENDED,
      .bytes = 1,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1,
      .message_bytes = ZCB_OPEN_ENDED,
      .bytes = 1,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_WHOLE},
-    {.kind = 0, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST},
-    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_LAST},
-    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = 0},
-    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_FIRST},
-    {.kind = 1, .message_bytes = 2, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST},
-    {.kind = 1, .message_bytes = 1, .bytes = 2, .block = 20, .marks = MARK_FIRST | MARK_LAST},
-    {.kind = 1, .message_bytes = 0, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST},
-    {.kind = 1, .message_bytes = 9, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_ABORT},
-    {.kind = 1, .block = NO_BLOCK, .marks = MARK_ABORT},
-    {.kind = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE},
-    {.kind = 1, .offset = 1, .block = NO_BLOCK, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE},
-    {.kind = 1, .block = NO_BLOCK, .marks = MARK_FIRST},
-    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = BLOCKS, .marks = MARK_FIRST | MARK_LAST},
-    {.kind = 1, .message_bytes = 1, .bytes = 1, .block = NO_BLOCK, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 0, .message_bytes = 1, .bytes = 1, .chunk = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .chunk = 20, .marks = MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .chunk = 20, .marks = 0},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .chunk = 20, .marks = MARK_FIRST},
+    {.kind = 1, .message_bytes = 2, .bytes = 1, .chunk = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 2, .chunk = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 0, .bytes = 1, .chunk = 20, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 9, .bytes = 1, .chunk = 20, .marks = MARK_FIRST | MARK_ABORT},
+    {.kind = 1, .chunk = NO_CHUNK, .marks = MARK_ABORT},
+    {.kind = 1, .chunk = 20, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE},
+    {.kind = 1, .offset = 1, .chunk = NO_CHUNK, .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE},
+    {.kind = 1, .chunk = NO_CHUNK, .marks = MARK_FIRST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .chunk = CHUNKS, .marks = MARK_FIRST | MARK_LAST},
+    {.kind = 1, .message_bytes = 1, .bytes = 1, .chunk = NO_CHUNK, .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1,
      .message_bytes = 1,
      .bytes = 1,
      .offset = DATA,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1,
      .message_bytes = 2,
      .bytes = 2,
      .offset = DATA - 1,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1,
      .message_bytes = 1,
      .bytes = 1,
      .offset = UINT64_MAX,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1,
      .message_bytes = UINT64_MAX,
      .bytes = UINT64_MAX,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1,
      .message_bytes = UINT64_MAX - 1,
      .bytes = UINT64_MAX - 1,
      .offset = 2,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_LAST},
     {.kind = 1,
      .message_bytes = DATA + 1,
      .bytes = DATA + 1,
-     .block = 20,
+     .chunk = 20,
      .marks = MARK_FIRST | MARK_LAST},
 };
 
@@ -97,32 +97,32 @@ static const struct {
     struct descriptor first, next;
 } senseless_next[] = {
     {FIRST_PART,
-     {.kind = 1, .message_bytes = 1, .bytes = 1, .block = 20, .marks = MARK_FIRST | MARK_LAST}},
-    {FIRST_PART, {.block = NO_BLOCK}},
-    {FIRST_PART, {.block = NO_BLOCK, .marks = MARK_LAST}},
-    {FIRST_PART, {.bytes = 901, .block = 21, .marks = MARK_LAST}},
-    {FIRST_PART, {.bytes = 900, .block = 21}},
-    {FIRST_PART, {.bytes = 899, .block = 21, .marks = MARK_LAST}},
-    {FIRST_PART, {.bytes = 900, .block = 21, .marks = MARK_LAST | MARK_WHOLE}},
-    {FIRST_PART, {.bytes = 900, .block = BLOCKS, .marks = MARK_LAST}},
-    {FIRST_PART, {.bytes = 900, .offset = DATA - 899, .block = 21, .marks = MARK_LAST}},
-    {FIRST_PART, {.bytes = UINT64_MAX, .block = 21, .marks = MARK_LAST}},
-    {FIRST_PART, {.bytes = 5, .block = 21, .marks = MARK_ABORT | MARK_FIRST, .offset = UINT64_MAX}},
-    {FIRST_OF_OPEN, {.bytes = 1, .block = 21, .marks = MARK_FIRST}},
-    {FIRST_OF_OPEN, {.bytes = 1, .offset = 164, .block = 20, .marks = MARK_WHOLE}},
-    {FIRST_OF_OPEN, {.bytes = 1, .offset = 164, .block = 20, .marks = MARK_WHOLE | MARK_LAST}},
-    {FIRST_OF_OPEN, {.block = NO_BLOCK}},
-    {FIRST_OF_OPEN, {.offset = 1, .block = NO_BLOCK, .marks = MARK_LAST}},
-    {FIRST_OF_OPEN, {.bytes = UINT64_MAX - 100, .block = 21, .marks = MARK_LAST}},
-    {FIRST_OF_OPEN, {.bytes = 1, .block = BLOCKS}},
-    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .block = 20, .marks = MARK_LAST}},
-    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .block = 21, .marks = MARK_LAST | MARK_WHOLE}},
-    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 163, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
-    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 64, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
-    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 165, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
-    {FIRST_OF_WHOLE, {.bytes = 901, .offset = 164, .block = 20, .marks = MARK_LAST | MARK_WHOLE}},
+     {.kind = 1, .message_bytes = 1, .bytes = 1, .chunk = 20, .marks = MARK_FIRST | MARK_LAST}},
+    {FIRST_PART, {.chunk = NO_CHUNK}},
+    {FIRST_PART, {.chunk = NO_CHUNK, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 901, .chunk = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 900, .chunk = 21}},
+    {FIRST_PART, {.bytes = 899, .chunk = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 900, .chunk = 21, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_PART, {.bytes = 900, .chunk = CHUNKS, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 900, .offset = DATA - 899, .chunk = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = UINT64_MAX, .chunk = 21, .marks = MARK_LAST}},
+    {FIRST_PART, {.bytes = 5, .chunk = 21, .marks = MARK_ABORT | MARK_FIRST, .offset = UINT64_MAX}},
+    {FIRST_OF_OPEN, {.bytes = 1, .chunk = 21, .marks = MARK_FIRST}},
+    {FIRST_OF_OPEN, {.bytes = 1, .offset = 164, .chunk = 20, .marks = MARK_WHOLE}},
+    {FIRST_OF_OPEN, {.bytes = 1, .offset = 164, .chunk = 20, .marks = MARK_WHOLE | MARK_LAST}},
+    {FIRST_OF_OPEN, {.chunk = NO_CHUNK}},
+    {FIRST_OF_OPEN, {.offset = 1, .chunk = NO_CHUNK, .marks = MARK_LAST}},
+    {FIRST_OF_OPEN, {.bytes = UINT64_MAX - 100, .chunk = 21, .marks = MARK_LAST}},
+    {FIRST_OF_OPEN, {.bytes = 1, .chunk = CHUNKS}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .chunk = 20, .marks = MARK_LAST}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 164, .chunk = 21, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 163, .chunk = 20, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 64, .chunk = 20, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 900, .offset = 165, .chunk = 20, .marks = MARK_LAST | MARK_WHOLE}},
+    {FIRST_OF_WHOLE, {.bytes = 901, .offset = 164, .chunk = 20, .marks = MARK_LAST | MARK_WHOLE}},
     {FIRST_OF_WHOLE,
-     {.bytes = 900, .offset = 164, .block = 20, .marks = MARK_LAST | MARK_WHOLE | MARK_FIRST}},
+     {.bytes = 900, .offset = 164, .chunk = 20, .marks = MARK_LAST | MARK_WHOLE | MARK_FIRST}},
 };
 
 enum way { BY_READ, BY_LEASE, BY_DROP, WAYS };
@@ -164,7 +164,7 @@ static void a_message_that_never_ends_can_be_dropped(void **state)
     struct pair pair = make_hostile_pair();
     zcb_message message;
     struct descriptor part = {
-        .kind = 1, .message_bytes = UINT64_MAX - 1, .bytes = DATA, .block = 1, .marks = MARK_FIRST};
+        .kind = 1, .message_bytes = UINT64_MAX - 1, .bytes = DATA, .chunk = 1, .marks = MARK_FIRST};
     publish(&pair, &part);
     part.marks = 0;
     for (int i = 0; i < 100; i++)
@@ -184,7 +184,7 @@ static void a_whole_message_longer_than_its_memory_cannot_be_leased(void **state
     struct descriptor part = {.kind = 1,
                               .message_bytes = UINT64_MAX - 1,
                               .bytes = DATA,
-                              .block = 20,
+                              .chunk = 20,
                               .marks = MARK_FIRST | MARK_WHOLE};
     publish(&pair, &part);
     part.marks = MARK_WHOLE;

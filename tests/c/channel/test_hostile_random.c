@@ -25,8 +25,8 @@ static uint64_t odd_value(uint64_t *seed)
     const uint64_t values[] = {0,           1,
                                2,           3,
                                19,          20,
-                               21,          BLOCKS - 1,
-                               BLOCKS,      RING_ENTRIES,
+                               21,          CHUNKS - 1,
+                               CHUNKS,      RING_ENTRIES,
                                UINT32_MAX,  UINT64_MAX,
                                SMALL_FRAME, SMALL_FRAME - 1,
                                DATA,        DATA - 1,
@@ -55,7 +55,7 @@ static void scribble(struct pair *pair, uint64_t *seed)
         atomic_store(flags[next_random(seed) % 5], (uint32_t)value);
         break;
     default:
-        atomic_store(&pair->b->rx.returns[next_random(seed) % BLOCKS], (uint32_t)value);
+        atomic_store(&pair->b->rx.returns[next_random(seed) % CHUNKS], (uint32_t)value);
         break;
     }
 }
@@ -63,10 +63,10 @@ static void scribble(struct pair *pair, uint64_t *seed)
 /* A descriptor that is right but for a field or two. */
 static void publish_odd(struct pair *pair, uint64_t *seed)
 {
-    struct descriptor d = {.kind = 1, .bytes = next_random(seed) % 200, .block = 20, .offset = 64};
+    struct descriptor d = {.kind = 1, .bytes = next_random(seed) % 200, .chunk = 20, .offset = 64};
     bool last = next_random(seed) % 2;
     d.message_bytes = last ? d.bytes : d.bytes + next_random(seed) % 300;
-    d.block = d.bytes ? (uint32_t)(next_random(seed) % 40) : NO_BLOCK;
+    d.chunk = d.bytes ? (uint32_t)(next_random(seed) % 40) : NO_CHUNK;
     d.marks = (d.bytes == d.message_bytes ? MARK_LAST : 0u) |
               (next_random(seed) % 3 ? MARK_FIRST : 0u) | (next_random(seed) % 2 ? MARK_WHOLE : 0u);
     uint64_t value = odd_value(seed);
@@ -81,7 +81,7 @@ static void publish_odd(struct pair *pair, uint64_t *seed)
         d.message_bytes = value;
         break;
     case 3:
-        d.block = (uint32_t)value;
+        d.chunk = (uint32_t)value;
         break;
     case 4:
         d.marks = (uint32_t)value;
@@ -90,7 +90,7 @@ static void publish_odd(struct pair *pair, uint64_t *seed)
         d.kind = (uint32_t)value;
         break;
     case 6:
-        d = (struct descriptor){.block = NO_BLOCK, .marks = MARK_ABORT};
+        d = (struct descriptor){.chunk = NO_CHUNK, .marks = MARK_ABORT};
         break;
     default:
         break;

@@ -9,7 +9,7 @@ static void assert_sound(uint64_t frame_bytes, uint64_t window_bytes)
     assert_true(g.window_bytes >= window_bytes && g.window_bytes - window_bytes < COMMIT_BYTES);
     assert_int_equal(g.frame_bytes % COMMIT_BYTES, 0);
     assert_int_equal(g.piece_bytes % COMMIT_BYTES, 0);
-    assert_true(g.pieces >= 1 && g.pieces < BLOCKS);
+    assert_true(g.pieces >= 1 && g.pieces < CHUNKS);
     assert_true(g.pieces * g.piece_bytes <= g.window_bytes);
     uint64_t end = sizeof(struct region_header);
     for (int i = 0; i < 2; i++) {

@@ -179,7 +179,7 @@ static void it_cannot_be_held_in_place(void **state)
     assert_ok(zcb_send_end(pair->a));
     (void)receive_begun(pair->b, ZCB_WISH_LEASE);
     assert_int_equal(zcb_receive_lease(pair->b, &lease, NULL), ZCB_ERR_TOO_LARGE);
-    assert_true(reads(pair, 0, 2 * PIECE, 777)); /* the turn goes on */
+    assert_true(reads(pair, 0, 2 * PIECE, 777)); /* the message goes on */
     assert_ok(zcb_receive_end(pair->b));
     assert_works(pair);
 }

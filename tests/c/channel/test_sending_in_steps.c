@@ -29,7 +29,7 @@ static void a_message_can_be_written_in_parts_of_any_length(void **state)
     assert_frame_is_free(pair);
 }
 
-static void the_sending_turn_is_kept_from_begin_to_end(void **state)
+static void the_sending_lock_is_kept_from_begin_to_end(void **state)
 {
     struct pair *pair = *state;
     zcb_message message = message_of(1, 10);
@@ -39,7 +39,7 @@ static void the_sending_turn_is_kept_from_begin_to_end(void **state)
     fill(payload, 10, 1);
     assert_ok(zcb_send_begin(pair->a, &message, NULL));
     pthread_t sender = start_thread(run_send, &call);
-    await_in_line(&pair->a->tx.turn);
+    await_in_line(&pair->a->tx.lock);
     assert_ok(zcb_send_write(pair->a, payload, 10, &done, NULL));
     assert_ok(zcb_send_end(pair->a));
     join_thread(sender);
@@ -94,7 +94,7 @@ static void a_begin_that_ends_without_room_has_begun_nothing(void **state)
     assert_ok(send_filled(pair->a, 1, FRAME, NULL));
     assert_int_equal(zcb_send_begin(pair->a, &message, &at_once), ZCB_ERR_TIMEOUT);
     assert_received(pair->b, 1, FRAME);
-    assert_works(pair); /* the turn is free */
+    assert_works(pair); /* the lock is free */
 }
 
 static int say_stop(void *arg)
@@ -176,7 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_message_can_be_written_in_parts_of_any_length),
-        TEST(the_sending_turn_is_kept_from_begin_to_end),
+        TEST(the_sending_lock_is_kept_from_begin_to_end),
         TEST(what_is_dropped_before_it_was_seen_leaves_no_trace),
         TEST(what_is_dropped_half_way_is_given_up_for_its_reader),
         TEST(a_begin_that_ends_without_room_has_begun_nothing),

@@ -14,7 +14,7 @@ static void a_wait_for_a_message_ends_when_the_watched_channel_has_one(void **st
         join_thread(receiver);
         assert_int_equal(two.call.error, ZCB_ERR_WATCHED);
         assert_received(two.watched.b, i, 10);
-        assert_works(&two.used); /* the turn was given back */
+        assert_works(&two.used); /* the lock was released */
     }
     free_two(&two);
 }
@@ -64,8 +64,8 @@ static void a_wait_in_line_ends_when_the_watched_channel_has_a_message(void **st
 {
     (void)state;
     struct two two = make_two(FRAME);
-    assert_ok(
-        zcbi_turn_take(&two.used.a->tx.turn, NULL)); /* by another thread, which waits for room */
+    assert_ok(zcbi_ticket_lock_acquire(&two.used.a->tx.lock,
+                                       NULL)); /* by another thread, which waits for room */
     two.call.channel = two.used.a;
     two.call.id = 1;
     two.call.bytes = 10;
@@ -74,7 +74,7 @@ static void a_wait_in_line_ends_when_the_watched_channel_has_a_message(void **st
     assert_ok(send_filled(two.watched.a, 2, 10, NULL));
     join_thread(sender);
     assert_int_equal(two.call.error, ZCB_ERR_WATCHED);
-    zcbi_turn_give(&two.used.a->tx.turn);
+    zcbi_ticket_lock_release(&two.used.a->tx.lock);
     assert_received(two.watched.b, 2, 10);
     assert_works(&two.used);
     free_two(&two);

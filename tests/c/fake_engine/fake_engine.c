@@ -30,11 +30,11 @@ static bool ending;
 /* ---------------------------------------------------------------- answers */
 
 static void complete_with(uint64_t id, zcb_completion completion, zcb_part_kind stream,
-                          const void *text, size_t bytes, bool soon)
+                          const void *text, size_t bytes, bool lazy)
 {
     const zcb_part part = {.kind = stream, .data = text, .bytes = bytes};
     completion.execution_ns = 1;
-    (void)zcb_agent_complete(agent, id, &completion, &part, bytes > 0, soon);
+    (void)zcb_agent_complete(agent, id, &completion, &part, bytes > 0, lazy);
 }
 
 static zcb_completion completion_of(zcb_status status)
@@ -122,7 +122,7 @@ static void wait_for_stop(uint64_t id)
 }
 
 /* Done, so that who stands by need not hear of it before this thread goes on. */
-static void complete_soon(uint64_t id)
+static void complete_lazily(uint64_t id)
 {
     complete_with(id, completion_of(ZCB_STATUS_DONE), ZCB_PART_OUT, NULL, 0, true);
 }
@@ -139,7 +139,7 @@ static bool next_was_dropped(void)
 /* Likewise, and goes on only when the next command is told to stop. */
 static void stall(uint64_t id)
 {
-    complete_soon(id);
+    complete_lazily(id);
     while (!next_was_dropped())
         sched_yield();
 }
@@ -293,11 +293,11 @@ static void give_reply_up(uint64_t id)
         .kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETES, .id = id, .bytes = 1 << 22};
     char *half = calloc(1, 1 << 21);
     size_t written = 0;
-    (void)zcbi_turn_take(&commands->tx.turn, NULL);
+    (void)zcbi_ticket_lock_acquire(&commands->tx.lock, NULL);
     (void)zcbi_tx_begin(commands, &message, 0, NULL);
     (void)zcbi_tx_write(commands, half, 1 << 21, &written, NULL);
     zcbi_tx_abort(commands);
-    zcbi_turn_give(&commands->tx.turn);
+    zcbi_ticket_lock_release(&commands->tx.lock);
     free(half);
 }
 
@@ -332,8 +332,8 @@ static void run(const zcb_command *command, const char *word, const char *argume
         flood(id);
     else if (strcmp(word, "wait") == 0)
         wait_for_stop(id);
-    else if (strcmp(word, "soon") == 0)
-        complete_soon(id);
+    else if (strcmp(word, "lazy") == 0)
+        complete_lazily(id);
     else if (strcmp(word, "stall") == 0)
         stall(id);
     else if (strcmp(word, "hang") == 0)

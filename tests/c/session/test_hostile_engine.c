@@ -18,7 +18,7 @@ static zcb_session *start_engine(void)
 #define REPLY_BYTES (sizeof(struct part_wire) + PART_ALIGN)
 #define REPLY                                                                                      \
     {                                                                                              \
-        .kind = ZCB_KIND_CONTROL, .message_bytes = REPLY_BYTES, .bytes = REPLY_BYTES, .block = 20, \
+        .kind = ZCB_KIND_CONTROL, .message_bytes = REPLY_BYTES, .bytes = REPLY_BYTES, .chunk = 20, \
         .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE                                               \
     }
 
@@ -43,7 +43,7 @@ static void an_engine_that_has_ended_but_goes_on_answering_is_gone(void **state)
 
 #define PONG_OF_NO_PING                                                                            \
     {                                                                                              \
-        .kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .block = NO_BLOCK,                         \
+        .kind = ZCB_KIND_CONTROL, .flags = URGENT_PONG, .chunk = NO_CHUNK,                         \
         .marks = MARK_FIRST | MARK_LAST | MARK_WHOLE                                               \
     }
 

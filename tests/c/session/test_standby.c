@@ -46,7 +46,7 @@ static void who_stands_by_gets_what_another_threads_wait_reads(void **state)
         struct user standby = user_of(session, 0);
         pthread_t stands = start_thread(next_here, &standby);
         uint64_t notified =
-            submit(session, i % 2 ? "soon" : "echo", ZCB_COMMAND_NOTIFY, ZCB_FOREVER);
+            submit(session, i % 2 ? "lazy" : "echo", ZCB_COMMAND_NOTIFY, ZCB_FOREVER);
         uint64_t running = submit(session, "wait", 0, ZCB_FOREVER);
         struct user reader = user_of(session, running);
         pthread_t reads = start_thread(wait_here, &reader);
@@ -230,7 +230,7 @@ static void those_who_stand_by_get_all_whatever_others_read(void **state)
         struct counter taker = {.session = session, .left = &left};
         pthread_t stands = start_thread(take_until_none_is_left, &taker);
         for (uint64_t i = 0; i < count; i++) {
-            (void)submit(session, next_random(&seed) % 3 ? "soon" : "echo", ZCB_COMMAND_NOTIFY,
+            (void)submit(session, next_random(&seed) % 3 ? "lazy" : "echo", ZCB_COMMAND_NOTIFY,
                          next_random(&seed) % 4 ? ZCB_FOREVER : PATIENCE_MS);
             if (next_random(&seed) % 3 == 0)
                 assert_serves(session);

@@ -65,7 +65,7 @@ static void a_thread_that_was_told_for_nothing_hands_the_reading_over(void **sta
         while (sleeping_followers(session) < 2)
             sched_yield();
         zcbi_plat_mutex_lock(&session->lock);
-        zcbi_session_tell_standby(session); /* as when another thread takes the result first */
+        zcbi_session_wake_standby(session); /* as when another thread takes the result first */
         zcb_cancel_set(reader.wait.cancel);
         zcbi_plat_mutex_unlock(&session->lock);
         join_thread(reads);

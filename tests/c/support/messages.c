@@ -107,13 +107,13 @@ void *run_begin(void *arg)
     return NULL;
 }
 
-void await_in_line(struct turn *turn)
+void await_in_line(struct ticket_lock *lock)
 {
     bool waits = false;
     while (!waits) {
-        zcbi_plat_mutex_lock(&turn->lock);
-        waits = turn->first && atomic_load(&turn->first->asleep);
-        zcbi_plat_mutex_unlock(&turn->lock);
+        zcbi_plat_mutex_lock(&lock->mutex);
+        waits = lock->first && atomic_load(&lock->first->asleep);
+        zcbi_plat_mutex_unlock(&lock->mutex);
         sched_yield();
     }
 }
@@ -123,7 +123,7 @@ void send_a_part(struct pair *pair, uint64_t id, const unsigned char *payload, s
     zcb_message message = message_of(id, FRAME);
     size_t written = 0;
     zcbi_rx_expect(pair->b, ZCB_WISH_LEASE);
-    assert_ok(zcbi_turn_take(&pair->a->tx.turn, NULL));
+    assert_ok(zcbi_ticket_lock_acquire(&pair->a->tx.lock, NULL));
     assert_ok(zcbi_tx_begin(pair->a, &message, 0, NULL));
     assert_ok(zcbi_tx_write(pair->a, payload, part, &written, NULL));
 }

@@ -11,7 +11,7 @@ zcb_message message_of(uint64_t id, uint64_t bytes);
 bool is_message(const zcb_message *message, const void *payload);
 
 zcb_error send_filled(zcb_channel *channel, uint64_t id, uint64_t bytes, const zcb_wait *wait);
-/* Reads the rest of the turn: true when the message is whole and right. */
+/* Reads the rest of the message: true when the message is whole and right. */
 bool finish_by_copy(zcb_channel *channel, const zcb_message *message, const zcb_wait *wait);
 bool receive_right(zcb_channel *channel, zcb_wish wish, zcb_message *message, const zcb_wait *wait);
 void assert_received(zcb_channel *channel, uint64_t id, uint64_t bytes);
@@ -35,7 +35,7 @@ struct call {
 void *run_send(void *call);
 void *run_begin(void *call);
 
-void await_in_line(struct turn *turn);
+void await_in_line(struct ticket_lock *lock);
 /* Sends so much of a message that it shows, as a sender does that is slow. */
 void send_a_part(struct pair *pair, uint64_t id, const unsigned char *payload, size_t part);
 /* The receiver takes some of a long message and no more; the sender fills the window and sleeps. */

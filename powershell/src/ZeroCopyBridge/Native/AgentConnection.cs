@@ -82,7 +82,7 @@ internal sealed unsafe class AgentConnection : IDisposable
     {
         fixed (ZcbPart* first = parts)
         {
-            NativeMethods.zcb_agent_complete(_handle, id, in completion, first, (nuint)parts.Length, soon: 1);
+            NativeMethods.zcb_agent_complete(_handle, id, in completion, first, (nuint)parts.Length, lazy: 1);
         }
     }
 

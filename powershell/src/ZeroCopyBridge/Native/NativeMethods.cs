@@ -59,7 +59,7 @@ internal static unsafe class NativeMethods
 
     [DllImport(Library)]
     public static extern ZcbError zcb_agent_complete(
-        AgentHandle agent, ulong id, in ZcbCompletion completion, ZcbPart* parts, nuint count, byte soon);
+        AgentHandle agent, ulong id, in ZcbCompletion completion, ZcbPart* parts, nuint count, byte lazy);
 
     [DllImport(Library)]
     public static extern ZcbError zcb_agent_post_receive(AgentHandle agent, nint target);
