@@ -219,8 +219,8 @@ ZCB_API zcb_error zcb_send_begin(zcb_channel *channel, const zcb_message *messag
  * others call zcb_send_drop. ZCB_ERR_INVALID beyond the end of a message of known length. */
 ZCB_API zcb_error zcb_send_write(zcb_channel *channel, const void *data, size_t bytes, size_t *done,
                                  const zcb_wait *wait);
-/* Lets the receiver see what was written of an open-ended message, although its piece is not full. Never waits: where
- * very many descriptors are on their way already, it goes with what follows. After an error call zcb_send_drop. */
+/* Lets the receiver see what was written of an open-ended message, although its piece is not full. Never waits.
+ * ZCB_ERR_NO_MEMORY: call zcb_send_drop. */
 ZCB_API zcb_error zcb_send_flush(zcb_channel *channel);
 /* Ends the message and the turn. Never waits. ZCB_ERR_INVALID when bytes of a known length are missing;
  * ZCB_ERR_NO_MEMORY for an open-ended message of which nothing can be seen yet: after either the turn goes on, until

@@ -75,6 +75,8 @@ zcb_error zcbi_rx_wait(zcb_channel *channel, const struct source *others, unsign
 /* As zcb_receive_read, but *done counts up and an error leaves the state as it was: call again with the rest. */
 zcb_error zcbi_rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
                        const zcb_wait *wait);
+/* Bytes of the current message are left to be read that have arrived. For the holder of the receiving turn. */
+bool zcbi_rx_has_part(const zcb_channel *channel);
 /* Calls `prepare` before a wait for data sleeps. Before the channel's first use by a second thread. */
 void zcbi_rx_before_sleep(zcb_channel *channel, void (*prepare)(void *arg), void *arg);
 /* The sender has closed its end: what was sent can still be received. */

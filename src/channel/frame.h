@@ -64,7 +64,7 @@ void zcbi_frame_free_later(struct frame *frame, struct freed_block *freed);
 bool zcbi_frame_has_freed(struct frame *frame);
 /* Enters it. */
 void zcbi_frame_collect_freed(struct frame *frame);
-/* A block that is neither held nor out yet keeps its first `bytes` (> 0) only. */
+/* A block that is not held keeps its first `bytes` (> 0) only; the consumer may be using them already. */
 void zcbi_frame_shrink(struct frame *frame, uint32_t block, uint64_t bytes);
 
 #endif

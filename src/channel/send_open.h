@@ -8,7 +8,7 @@
 zcb_error zcbi_open_begin(zcb_channel *channel, const zcb_wait *wait);
 zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size_t count,
                           size_t *written, struct pace *pace);
-/* Publishes what was written, as far as there is a descriptor for it. */
+/* Publishes what was written. */
 zcb_error zcbi_open_flush(zcb_channel *channel);
 /* Publishes the last part. ZCB_ERR_NO_MEMORY, and the message can only be given up: a short message alone. */
 zcb_error zcbi_open_end(zcb_channel *channel);

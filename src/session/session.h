@@ -153,7 +153,7 @@ zcb_error zcbi_session_submit(zcb_session *session, zcb_command *command,
 
 /* ---- reading.c ---- */
 
-/* Something of the engine's can be read. */
+/* Something of the engine's can be read, without waiting for it. */
 bool zcbi_session_has_data(const zcb_session *session);
 /* Under the lock: reads until something has arrived, a deadline was acted on, or the wait ends; limit may be
  * NULL. The lock is given up meanwhile. Only when nobody else reads. */
@@ -173,6 +173,8 @@ zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait);
 void zcbi_session_disarm(zcb_session *session);
 /* If nobody reads, sees to it that one of the threads that wait does, or that zcb_session_event is set. */
 void zcbi_session_hand_over(zcb_session *session);
+/* zcb_session_event is to be set when next_deadline, which is new, passes. */
+void zcbi_session_time_event(zcb_session *session);
 /* Tells the threads in zcb_session_next, and sets zcb_session_event. */
 void zcbi_session_tell_standby(zcb_session *session);
 void zcbi_session_tell_all(zcb_session *session);
