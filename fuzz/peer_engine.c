@@ -70,12 +70,28 @@ static void take_message(zcb_channel *channel, struct input *input)
     zcb_lease_free(lease);
 }
 
+static void send_open_ended(zcb_channel *channel, zcb_message message, struct input *input)
+{
+    zcb_wait wait = briefly();
+    size_t bytes = (size_t)message.bytes, done = 0;
+    message.bytes = ZCB_OPEN_ENDED;
+    if (zcb_send_begin(channel, &message, &wait))
+        return;
+    bool goes_on = zcb_send_write(channel, payload, bytes, &done, &wait) == ZCB_OK &&
+                   zcb_send_flush(channel) == ZCB_OK && input_bit(input);
+    if (!goes_on || zcb_send_end(channel))
+        zcb_send_drop(channel);
+}
+
 static void send_message(zcb_channel *channel, uint64_t id, struct input *input)
 {
     zcb_wait wait = briefly();
     zcb_message message = {
         .kind = ZCB_KIND_BYTES, .id = id, .bytes = input_take(input, 3) % PAYLOAD_BYTES};
-    (void)zcb_send(channel, &message, payload, &wait);
+    if (input_pick(input, 4) == 0)
+        send_open_ended(channel, message, input);
+    else
+        (void)zcb_send(channel, &message, payload, &wait);
 }
 
 static void serve(struct engine *engine, const zcb_command *command, struct input *input)
