@@ -1,4 +1,5 @@
 #include "traffic.h"
+#include "chunks.h"
 #include "sweep.h"
 
 #include <stdio.h>
@@ -257,6 +258,45 @@ static zcb_error do_leases(struct worker *worker)
     return do_from_engine_by(worker, ZCB_WISH_LEASE, take_lease);
 }
 
+/* The bridge has no call for it yet: the message is sent as what the receive was posted for. */
+static zcb_error do_open_ended_to_engine(struct worker *worker)
+{
+    char out[32];
+    uint64_t id;
+    size_t bytes = random_bytes(worker);
+    zcb_error error = open_bridge(worker);
+    if (!error)
+        error = zcb_bridge_post_receive(worker->bridge, "$chunks", 7, 0, ZCB_FOREVER, &id, NULL);
+    if (!error)
+        error = send_chunks(zcb_bridge_channel(worker->bridge), id, bytes, NULL);
+    if (error)
+        return error;
+    zcb_result *result;
+    error = zcb_session_wait(worker->session, id, &result, NULL);
+    int length = snprintf(out, sizeof(out), "%zu", bytes);
+    return error ? error : check_result(worker, result, out, (size_t)length);
+}
+
+static zcb_error do_open_ended_from_engine(struct worker *worker)
+{
+    char text[32];
+    uint64_t id, received;
+    zcb_message message;
+    size_t bytes = random_bytes(worker);
+    int length = snprintf(text, sizeof(text), "chunks %zu", bytes);
+    zcb_error error = open_bridge(worker);
+    if (!error)
+        error = zcb_bridge_post_send(worker->bridge, text, (size_t)length, 0, 0, ZCB_FOREVER, &id,
+                                     NULL);
+    if (!error)
+        error = zcb_bridge_receive_begin(worker->bridge, ZCB_WISH_COPY, &message, NULL);
+    if (!error)
+        error = receive_chunks(zcb_bridge_channel(worker->bridge), &message, &received, NULL);
+    if (!error && received != bytes)
+        error = fault(worker, "what was received is wrong");
+    return error ? error : await_success(worker, id);
+}
+
 static zcb_error do_receive_nothing(struct worker *worker)
 {
     zcb_message message;
@@ -289,6 +329,10 @@ static zcb_error step(struct worker *worker)
         return do_from_engine(worker);
     case WORK_LEASES:
         return do_leases(worker);
+    case WORK_OPEN_ENDED_TO_ENGINE:
+        return do_open_ended_to_engine(worker);
+    case WORK_OPEN_ENDED_FROM_ENGINE:
+        return do_open_ended_from_engine(worker);
     case WORK_PINGS:
         return do_pings(worker);
     case WORK_RECEIVE_NOTHING:

@@ -4,6 +4,7 @@
  */
 #include "fake_engine.h"
 #include "channel/block.h"
+#include "chunks.h"
 #include "support.h"
 #include "wire.h"
 
@@ -27,7 +28,7 @@ struct post {
     uint64_t id;
     bool takes_queued;
     char *text;
-    unsigned char *bytes; /* SEND: what goes */
+    unsigned char *bytes; /* SEND: what goes; NULL: an open-ended message of chunks */
     size_t count;
     uint32_t kind;
 };
@@ -468,8 +469,25 @@ static struct post *take_match(struct bridge *bridge, const zcb_message *message
     return NULL;
 }
 
+/* Looks at an open-ended message, and keeps nothing of it. */
+static void look_at(struct bridge *bridge, const zcb_message *message, struct post *post)
+{
+    uint64_t bytes;
+    zcb_error error = receive_chunks(bridge->channel, message, &bytes, NULL);
+    if (post && error)
+        report_failure(post->id, false, zcb_error_text(error));
+    else if (post)
+        answer(post->id, "%lld", (long long)bytes);
+    if (post)
+        free_post(post);
+}
+
 static void take_in(struct bridge *bridge, const zcb_message *message, struct post *post)
 {
+    if (post && strcmp(post->text, "$chunks") == 0) {
+        look_at(bridge, message, post);
+        return;
+    }
     unsigned char *bytes = malloc((size_t)message->bytes + 1);
     zcb_error error = ZCB_OK;
     if (!post || strcmp(post->text, "$drop") == 0)
@@ -563,7 +581,8 @@ static void *send_all(void *arg)
         if (!post)
             return NULL;
         zcb_message message = {.kind = post->kind, .id = post->id, .bytes = post->count};
-        zcb_error error = zcb_send(bridge->channel, &message, post->bytes, &wait);
+        zcb_error error = post->bytes ? zcb_send(bridge->channel, &message, post->bytes, &wait)
+                                      : send_chunks(bridge->channel, post->id, post->count, &wait);
         pthread_mutex_lock(&lock);
         bridge->sending = 0;
         zcb_cancel_reset(bridge->cancel_send);
@@ -616,9 +635,15 @@ static struct bridge *bridge_of(uint32_t number)
     return bridge;
 }
 
-/* The value of "$name", or so many bytes. Under the lock. */
+/* The value of "$name", so many bytes, or "chunks" and so many. Under the lock. */
 static void evaluate(struct post *post)
 {
+    static const char chunks[] = "chunks ";
+    if (strncmp(post->text, chunks, sizeof(chunks) - 1) == 0) {
+        post->kind = ZCB_KIND_BYTES;
+        post->count = (size_t)atoll(post->text + sizeof(chunks) - 1);
+        return;
+    }
     const struct variable *variable = variable_of(post->text);
     size_t count = variable ? variable->count : (size_t)atoll(post->text);
     post->kind = ZCB_KIND_BYTES;
