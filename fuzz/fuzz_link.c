@@ -11,7 +11,7 @@
 #include "channel/block.h"
 #include "input.h"
 #include "runtime.h"
-#include "session/start.c" /* what the program does with the answer is static there */
+#include "session/start.c" /* making a session and giving up a start are static there */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -199,13 +199,13 @@ static void program_meets_engine(struct input *input, const zcb_channel *channel
                              .engine_link = PLAT_NO_HANDLE,
                              .out = PLAT_NO_HANDLE,
                              .err = PLAT_NO_HANDLE};
-    if (session_allocate(&options, start.engine, &start.session) || prepare(&start) ||
+    if (session_allocate(&options, start.engine, &start.session) || zcbi_start_prepare(&start) ||
         zcbi_plat_event_create(&start.session->child.process))
         abort();
     zcbi_plat_event_set(start.session->child.process); /* it ends right after its answer */
     send_answer(input, start.engine_link, channel);
     zcbi_plat_close(start.engine_link);
-    require_documented(wait_for_answer(&start));
+    require_documented(zcbi_start_await_hello(&start));
     zcbi_plat_close(start.out);
     zcbi_plat_close(start.err);
     require(memchr(start.session->version, 0, sizeof(start.session->version)) != NULL);

@@ -22,6 +22,7 @@ struct world {
     zcb_bridge *bridge;
     struct input input;
     bool receiving;
+    plat_handle event; /* of zcb_session_event, once it was asked for */
 };
 
 static const char text[TEXT_BYTES] = "$name and other text of a command";
@@ -54,8 +55,8 @@ static void check_result(zcb_result *result)
 {
     for (int i = 0; i < ZCB_STREAMS; i++) {
         size_t bytes = 0;
-        const char *text = zcb_result_text(result, ZCB_PART_OUT + i, &bytes);
-        require(strnlen(text, bytes + 1) <= bytes);
+        const char *out = zcb_result_text(result, (zcb_part_kind)(ZCB_PART_OUT + i), &bytes);
+        require(strnlen(out, bytes + 1) <= bytes);
     }
     zcb_result_free(result);
 }
@@ -83,12 +84,38 @@ static void await_result(struct world *world)
         check_result(result);
 }
 
+static bool is_set(intptr_t event)
+{
+    unsigned which;
+    return zcbi_plat_wait(&event, 1, 0, &which) == ZCB_OK;
+}
+
+/* An event loop is woken for what there is to do, and not woken without end for what there is not. */
+static void check_event(struct world *world, zcb_error error)
+{
+    const zcb_session *session = world->session;
+    bool results = session->first_done != NULL;
+    bool replies = session->notify_count > 0 && zcbi_session_has_data(session);
+    if (world->event == PLAT_NO_HANDLE || session->ended || is_set(world->process))
+        return;
+    if (results || replies)
+        require(is_set(world->event));
+    else if (error == ZCB_ERR_TIMEOUT && session->next_deadline == ZCB_NEVER)
+        require(!is_set(world->event));
+}
+
+static void watch(struct world *world)
+{
+    require_documented(zcb_session_event(world->session, &world->event));
+}
+
 static void next_result(struct world *world)
 {
     zcb_wait wait = limits(&world->input);
     zcb_result *result = NULL;
     zcb_error error = zcb_session_next(world->session, &result, &wait);
     require_documented(error);
+    check_event(world, error);
     if (!error)
         check_result(result);
 }
@@ -348,12 +375,18 @@ static void end_engine(struct world *world)
 }
 
 static void (*const steps[])(struct world *) = {
-    submit,         await_result, next_result, run,     stop,  ping,       look,
-    open_or_close,  use_bridge,   use_bridge,  reply,   reply, reply,      pong,
-    send_to_bridge, scribble,     publish,     consume, ring,  end_engine, expect,
+    submit,     await_result, next_result, run,        stop,   ping,  look,           open_or_close,
+    use_bridge, use_bridge,   reply,       reply,      reply,  pong,  send_to_bridge, scribble,
+    publish,    consume,      ring,        end_engine, expect, watch,
 };
 
 /* ---------------------------------------------------------------- a session without an engine */
+
+static zcb_error open_channel(zcb_channel **channel)
+{
+    const zcb_channel_options options = {.frame_bytes = FRAME_BYTES, .window_bytes = WINDOW_BYTES};
+    return zcbi_channel_open(&options, PLAT_NO_HANDLE, channel);
+}
 
 static zcb_error make_session(struct world *world)
 {
@@ -364,10 +397,9 @@ static zcb_error make_session(struct world *world)
     zcb_session *session = world->session;
     error = zcbi_plat_link_pair(&session->link, &world->engine_link);
     if (!error)
-        error =
-            open_channel(session, CHANNEL_COMMANDS, FRAME_BYTES, WINDOW_BYTES, &session->commands);
+        error = open_channel(&session->commands);
     if (!error)
-        error = open_channel(session, CHANNEL_URGENT, FRAME_BYTES, WINDOW_BYTES, &session->urgent);
+        error = open_channel(&session->urgent);
     if (!error)
         error = zcbi_plat_event_create(&world->process);
     session->process = session->child.process = world->process;
@@ -376,8 +408,10 @@ static zcb_error make_session(struct world *world)
 
 static void begin(struct world *world)
 {
-    *world = (struct world){
-        .input = world->input, .engine_link = PLAT_NO_HANDLE, .process = PLAT_NO_HANDLE};
+    *world = (struct world){.input = world->input,
+                            .engine_link = PLAT_NO_HANDLE,
+                            .process = PLAT_NO_HANDLE,
+                            .event = PLAT_NO_HANDLE};
     if (make_session(world))
         abort();
     world->session->commands->peer = world->session->urgent->peer = world->process;

@@ -86,7 +86,9 @@ static void receive_read(struct world *world)
         count = (size_t)(world->ours->rx.now.message.bytes - world->ours->rx.now.read);
     zcb_error error = zcb_receive_read(world->ours, bytes, count, &done, &wait);
     require_documented(error);
-    require(error ? done <= count : done == count);
+    const struct receiving *now = &world->ours->rx.now;
+    bool met_end = now->message.bytes == ZCB_OPEN_ENDED && now->last && now->left == 0;
+    require(error || met_end ? done <= count : done == count);
     if (error == ZCB_ERR_ABORTED || error == ZCB_ERR_PROTOCOL) {
         zcb_receive_drop(world->ours);
         world->receiving = false;
@@ -159,6 +161,8 @@ static void send_begin(struct world *world)
 {
     zcb_wait wait = limits(&world->input);
     zcb_message message = some_message(&world->input);
+    if (input_pick(&world->input, 3) == 0)
+        message.bytes = ZCB_OPEN_ENDED;
     if (world->sending)
         return;
     zcb_error error = zcb_send_begin(world->ours, &message, &wait);
@@ -182,6 +186,12 @@ static void send_write(struct world *world)
         zcb_send_drop(world->ours);
         world->sending = false;
     }
+}
+
+static void send_flush(struct world *world)
+{
+    if (world->sending)
+        require_documented(zcb_send_flush(world->ours));
 }
 
 static void send_end(struct world *world)
@@ -253,6 +263,14 @@ static void send_well(struct world *world)
     vandal_send(&world->vandal, &message, payload, 1 + input_pick(&world->input, 4));
 }
 
+static void send_open_well(struct world *world)
+{
+    static const unsigned char payload[1024];
+    size_t count = input_take(&world->input, 2) % sizeof(payload);
+    vandal_send_open_ended(&world->vandal, payload, count, 1 + input_pick(&world->input, 4),
+                           input_pick(&world->input, 3));
+}
+
 static void consume(struct world *world)
 {
     vandal_consume(&world->vandal, input_pick(&world->input, 4) != 0);
@@ -274,6 +292,7 @@ static void (*const steps[])(struct world *) = {
     block_send,      block_free,   close_ours,    scribble,    scribble,        publish,
     send_well,       consume,      ring,          expect,      receive_message, receive_message,
     receive_message, send_well,    consume,       consume,     send_message,    expect,
+    send_flush,      send_write,   send_begin,    send_write,  send_open_well,  send_open_well,
 };
 
 static void let_go(struct world *world)

@@ -64,8 +64,8 @@ static void take_result(zcb_error error, zcb_result *result)
         return;
     for (int i = 0; i < ZCB_STREAMS; i++) {
         size_t bytes = 0;
-        const char *text = zcb_result_text(result, ZCB_PART_OUT + i, &bytes);
-        require(text[bytes] == 0);
+        const char *out = zcb_result_text(result, (zcb_part_kind)(ZCB_PART_OUT + i), &bytes);
+        require(out[bytes] == 0);
     }
     zcb_result_free(result);
 }
@@ -74,11 +74,11 @@ static void command(struct worker *worker, struct input *input)
 {
     zcb_wait wait = briefly();
     zcb_result *result = NULL;
-    zcb_command asked = {.op = ZCB_OP_RUN,
-                         .flags = ZCB_COMMAND_NOTIFY,
-                         .parts = TEXT_PART(text, sizeof(text)),
-                         .part_count = 1};
-    switch (input_pick(input, 5)) {
+    const zcb_part part = {.kind = ZCB_PART_TEXT, .data = text, .bytes = sizeof(text)};
+    zcb_command asked = {
+        .op = ZCB_OP_RUN, .flags = ZCB_COMMAND_NOTIFY, .parts = &part, .part_count = 1};
+    intptr_t event;
+    switch (input_pick(input, 6)) {
     case 0:
         require_documented(zcb_session_ping(worker->session, &wait));
         break;
@@ -86,6 +86,9 @@ static void command(struct worker *worker, struct input *input)
         require_documented(zcb_session_submit(worker->session, &asked, 1, &wait));
         break;
     case 2:
+        require_documented(zcb_session_event(worker->session, &event));
+        break;
+    case 3:
         take_result(zcb_session_next(worker->session, &result, &wait), result);
         break;
     default:

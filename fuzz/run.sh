@@ -1,6 +1,6 @@
 #!/bin/bash
 # Run the fuzz targets, two at a time, each for so many seconds; what they find is a file below build/.
-# usage: run.sh SECONDS [TARGET...]     (stream, replies, commands, link, hostile_peer; all without a name)
+# usage: run.sh SECONDS [TARGET...]     (pair, stream, replies, commands, link, hostile_peer; all without a name)
 # ZCB_FUZZ_BUILD: another build folder than build/fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:?usage: run.sh SECONDS [TARGET...]}
 shift
 targets=("$@")
-((${#targets[@]})) || targets=(stream replies commands link hostile_peer)
+((${#targets[@]})) || targets=(pair stream replies commands link hostile_peer)
 build=$(realpath -m "${ZCB_FUZZ_BUILD:-build/fuzz}")
 found=$build/findings
 

@@ -203,13 +203,15 @@ void vandal_publish(struct vandal *vandal, struct input *input)
                            .marks = marks};
     bool first = marks & MARK_FIRST, last = marks & MARK_LAST, whole = marks & MARK_WHOLE;
     d.message_bytes = last ? d.bytes : d.bytes + input_take(input, 1);
+    if (!whole && input_pick(input, 4) == 0)
+        d.message_bytes = ZCB_OPEN_ENDED;
     d.chunk = d.bytes ? input_pick(input, 64) : NO_CHUNK;
     d.offset = d.bytes ? input_take(input, 2) : 0;
     if (!first && whole) { /* the rest of a message in one block */
         d.chunk = before->chunk;
         d.offset = before->offset + before->bytes;
     }
-    if (!first && last)
+    if (!first && last && d.message_bytes != ZCB_OPEN_ENDED)
         d.bytes = before->message_bytes - before->bytes;
     if (marks == MARK_ABORT)
         d = (struct descriptor){.chunk = NO_CHUNK, .marks = MARK_ABORT};
@@ -248,6 +250,29 @@ void vandal_send(struct vandal *vandal, const zcb_message *message, const void *
         append(vandal, &d);
         d.marks &= ~(uint32_t)MARK_FIRST;
     } while (done < message->bytes);
+}
+
+void vandal_send_open_ended(struct vandal *vandal, const void *payload, uint64_t bytes,
+                            unsigned pieces, unsigned end)
+{
+    uint64_t offset = vandal->head * LINE_BYTES % (data_bytes(vandal) - bytes + 1);
+    uint64_t step = bytes / pieces + 1;
+    memcpy(vandal->base + vandal->geometry->data_at[vandal->sends] + offset, payload, bytes);
+    struct descriptor d = {
+        .message_bytes = ZCB_OPEN_ENDED, .kind = ZCB_KIND_BYTES, .marks = MARK_FIRST};
+    for (uint64_t done = 0; done < bytes; done += d.bytes) {
+        d.block = (uint32_t)(vandal->head % BLOCKS);
+        d.offset = offset + done;
+        d.bytes = step < bytes - done ? step : bytes - done;
+        append(vandal, &d);
+        d.marks = 0;
+    }
+    d = (struct descriptor){.message_bytes = ZCB_OPEN_ENDED,
+                            .kind = ZCB_KIND_BYTES,
+                            .block = NO_BLOCK,
+                            .marks = end == 1 ? MARK_ABORT : MARK_LAST};
+    if (end > 0)
+        append(vandal, &d);
 }
 
 /* ---------------------------------------------------------------- receiving */

@@ -38,6 +38,9 @@ bool vandal_has_room(const struct vandal *vandal);
 /* Sends a message in so many parts. */
 void vandal_send(struct vandal *vandal, const zcb_message *message, const void *payload,
                  unsigned parts);
+/* Sends an open-ended message in so many pieces. end: 0, none yet; 1, given up; else behind the last piece. */
+void vandal_send_open_ended(struct vandal *vandal, const void *payload, uint64_t bytes,
+                            unsigned pieces, unsigned end);
 /* Says what it waits for a message for: a zcb_wish, or 0. */
 void vandal_expect(struct vandal *vandal, uint32_t wish);
 /* Takes one descriptor, and gives its block back, as a consumer should, or keeps it. */

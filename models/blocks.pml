@@ -1,9 +1,11 @@
 /*
- * Blocks and leases: src/channel/send.c, frame.c, block.c and receive.c, without the sleeping (wait.pml).
+ * Blocks and leases: src/channel/send.c, send_open.c, frame.c, block.c and receive.c, without the sleeping
+ * (wait.pml).
  *
  * The producer sends MESSAGES messages of 1 to 3 parts: whole in a block of the frame, step by step if
- * the consumer waits; streaming through the pieces of the window; or as a block that its user filled in
- * place and frees on another thread. It may give each of them up at every step. The consumer copies, or
+ * the consumer waits; streaming through the pieces of the window; as a block that its user filled in
+ * place and frees on another thread; or open-ended, piece by piece, the first from the frame, flushed at
+ * any time. It may give each of them up at every step. The consumer copies, or
  * leases, or drops what it receives; leases are given back by other threads in any order. Checked: every
  * part is read as it was written, by copies and through leases; nothing is written where the consumer
  * still has something; messages come complete and in order; nothing that a right side says is a
@@ -23,11 +25,12 @@
 #define CELLS (FRAME + PIECES)
 #define NO_BLOCK BLOCKS
 #define NOTHING 255
+#define UNKNOWN 0 /* ZCB_OPEN_ENDED: how many parts there are */
 
 /* struct descriptor */
 typedef descriptor {
     byte message; /* which, for the checks; the real one has no number */
-    byte parts;   /* of the whole message */
+    byte parts;   /* of the whole message, or UNKNOWN */
     byte cell, count, block;
     bool first, last, whole, abort
 };
@@ -44,6 +47,7 @@ byte data[CELLS];
 /* ---- for the checks only ---- */
 bool theirs[CELLS];      /* published and not given back */
 bool complete[MESSAGES]; /* ended by its last part, not by an abort */
+byte total[MESSAGES];    /* parts of one that is complete */
 
 /* ---- private to the producer: struct frame ---- */
 byte block_cell[BLOCKS], block_size[BLOCKS]; /* size 0: free */
@@ -164,8 +168,9 @@ inline fill(at, what)
 
 inline write_descriptor(b, at, n, is_last, is_whole, is_abort)
 {
+    assert(head - tail < RING);
     ring[where].message = number;
-    ring[where].parts = parts;
+    ring[where].parts = (open && (begun || !is_last) -> UNKNOWN : parts);
     ring[where].cell = at;
     ring[where].count = n;
     ring[where].block = b;
@@ -185,7 +190,7 @@ inline write_descriptor(b, at, n, is_last, is_whole, is_abort)
     :: else
     fi;
     if
-    :: is_last -> complete[number] = true
+    :: is_last -> complete[number] = true; total[number] = published
     :: else
     fi
 }
@@ -293,6 +298,154 @@ inline write()
     od
 }
 
+/* ---- open-ended: src/channel/send_open.c. A piece of the frame holds two parts, one of the window one. ---- */
+
+/* zcbi_open_begin */
+inline begin_open()
+{
+    do
+    :: collect();
+        atomic { ring_room() };
+        if
+        :: room > 0 -> break
+        :: else ->
+            if
+            :: SOMETHING_BACK || RING_READY
+            :: given_up = true; break
+            fi
+        fi
+    od
+}
+
+/* zcbi_frame_take_piece */
+inline take_window_piece()
+{
+    if
+    :: block_size[0] == 0 -> block = 0
+    :: block_size[0] > 0 && block_size[1] == 0 -> block = 1
+    :: else
+    fi;
+    if
+    :: block != NO_BLOCK ->
+        block_size[block] = 1;
+        block_out[block] = true;
+        block_cell[block] = FRAME + block
+    :: else
+    fi
+}
+
+/* allocate_piece; the first one is the frame's, the others the window's, if there is one */
+inline allocate_piece()
+{
+    block = NO_BLOCK;
+    if
+    :: !begun -> zcbi_frame_allocate(2, block)
+    :: else
+    fi;
+    if
+    :: block == NO_BLOCK -> take_window_piece()
+    :: else
+    fi;
+    if
+    :: block == NO_BLOCK -> zcbi_frame_allocate(2, block)
+    :: else
+    fi;
+    space = (block == NO_BLOCK -> 0 : block_size[block])
+}
+
+/* publish_piece; afterwards the frame's block keeps what was written of it: zcbi_frame_shrink */
+inline publish_piece(is_last, is_whole)
+{
+    if
+    :: block == NO_BLOCK -> publish(NO_BLOCK, 0, 0, is_last, is_whole, false)
+    :: else ->
+        count = written - published;
+        publish(block, block_cell[block], count, is_last, is_whole, false);
+        d_step {
+#ifdef BROKEN_SHRINK_TOO_MUCH
+            block_size[block] = 1;
+#else
+            block_size[block] = count;
+#endif
+            block = NO_BLOCK;
+            space = 0;
+            count = 0
+        }
+    fi
+}
+
+/* zcbi_tx_abort */
+inline abort_open()
+{
+    if
+#ifdef BROKEN_ABORT_KEEPS_PIECE
+    :: block != NO_BLOCK && !begun ->
+#else
+    :: block != NO_BLOCK ->
+#endif
+        d_step { zcbi_frame_give_back(block); block = NO_BLOCK }
+    :: else
+    fi;
+    if
+    :: begun -> publish(NO_BLOCK, 0, 0, false, false, true)
+    :: else
+    fi
+}
+
+/* zcbi_open_end */
+inline end_open()
+{
+    if
+    :: begun -> publish_piece(true, false)
+    :: else -> publish_piece(true, block >= PIECES)
+    fi;
+#ifdef BROKEN_END_TWICE
+    publish(NO_BLOCK, 0, 0, true, false, false)
+#endif
+}
+
+/* zcbi_open_write, _flush, _end */
+inline write_open()
+{
+    do
+    :: written == parts -> end_open(); break
+    :: abort_open(); break /* its user gives it up */
+    :: block != NO_BLOCK && written > published -> publish_piece(false, false) /* flushed */
+    :: block != NO_BLOCK && written < parts && space > 0 ->
+        d_step {
+            count = block_cell[block] + (written - published);
+            assert(!theirs[count]);
+            data[count] = CONTENT(number, written);
+            count = 0;
+            written++;
+            space--
+        }
+    :: block != NO_BLOCK && space == 0 -> publish_piece(false, false) /* it is full */
+    :: block == NO_BLOCK && written < parts -> /* take_piece */
+        if
+        :: DROPPED -> abort_open(); break
+        :: else
+        fi;
+        collect();
+        atomic { ring_room() };
+#ifdef BROKEN_KEPT_FOR_A_PIECE
+        room = RING - (head - tail);
+#endif
+        if
+        :: room > 0 -> d_step { allocate_piece() }
+        :: else
+        fi;
+        if
+        :: block == NO_BLOCK ->
+            if
+            :: SOMETHING_BACK || RING_READY || DROPPED
+            :: abort_open(); break
+            fi
+        :: else
+        fi
+    od
+}
+
 /* zcb_block_allocate, send_block; zcb_block_free is the user's thread's. It may never be sent. */
 inline send_users_block()
 {
@@ -323,9 +476,9 @@ inline send_users_block()
 
 active proctype producer()
 {
-    byte number, calls, parts, written, published, where, collected, b, seen, room;
+    byte number, calls, parts, written, published, where, collected, b, seen, room, space, count;
     byte block = NO_BLOCK, piece = NO_BLOCK;
-    bool begun, streaming, ring_full, given_up;
+    bool begun, streaming, open, ring_full, given_up;
     do
     :: calls == MESSAGES -> break
     :: calls < MESSAGES ->
@@ -342,6 +495,12 @@ active proctype producer()
             :: else
             fi
         :: parts == 1 -> send_users_block()
+        :: open = true;
+            begin_open();
+            if
+            :: !given_up -> write_open()
+            :: else
+            fi
         fi;
         atomic {
             if
@@ -352,9 +511,11 @@ active proctype producer()
             written = 0;
             published = 0;
             room = 0;
+            space = 0;
             block = NO_BLOCK;
             begun = false;
             streaming = false;
+            open = false;
             ring_full = false;
             given_up = false
         }
@@ -415,6 +576,9 @@ inline give_back_part()
 {
     if
     :: block != NO_BLOCK && (!whole || last) -> give_back(block); block = NO_BLOCK
+#ifdef BROKEN_GIVES_BACK_TWICE
+    :: block != NO_BLOCK && !whole && parts == UNKNOWN -> give_back(block); give_back(block); block = NO_BLOCK
+#endif
     :: else
     fi
 }
@@ -480,7 +644,7 @@ inline use_descriptor()
     left = left + d.count;
     arrived = arrived + d.count;
     last = d.last;
-    assert(last == (arrived == parts))
+    assert(parts == UNKNOWN || last == (arrived == parts))
 }
 
 /* `aborted` when it ends the message without success. */
@@ -591,16 +755,19 @@ active proctype consumer()
         take_descriptor();
         do
         :: left > 0 -> read_part()
-        :: left == 0 && got < parts -> /* next_part */
+        :: left == 0 && !last -> /* next_part */
             head != taken;
             take_descriptor();
             if
             :: aborted -> break
             :: else
             fi
-        :: left == 0 && got == parts -> end_message(true); break /* zcb_receive_end */
+        :: left == 0 && last -> /* zcb_receive_end */
+            assert(got == total[ended]);
+            end_message(true);
+            break
         :: whole && got == 0 -> lease(); break
-        :: got < parts -> dropped = ended + 1; discard(false); break /* zcb_receive_drop */
+        :: left > 0 || !last -> dropped = ended + 1; discard(false); break /* zcb_receive_drop */
         od;
         atomic { aborted = false; wish = false }
     od;

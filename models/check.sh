@@ -20,7 +20,7 @@ list() {
 
 explore() { # MODEL DEFINE OPTIMIZATION: in the current folder
     spin -a ${2:+"$2"} "$models/$1.pml"
-    gcc "$3" -w -DSAFETY -DMEMLIM=1500 -o pan pan.c
+    gcc "$3" -w -DSAFETY -DCOLLAPSE -DMEMLIM=1500 -o pan pan.c
     ./pan -m1000000
 }
 

@@ -242,8 +242,7 @@ ZCB_API zcb_error zcb_send_begin(zcb_channel *channel, const zcb_message *messag
 ZCB_API zcb_error zcb_send_write(zcb_channel *channel, const void *data, size_t bytes, size_t *done,
                                  const zcb_wait *wait);
 /* Publishes the bytes of an open-ended message that were written so far, although their piece is
- * not full. Never waits: while there is no free descriptor the bytes go with those that follow.
- * After an error call zcb_send_drop. ZCB_ERR_PROTOCOL, _NO_MEMORY. */
+ * not full. Never waits. ZCB_ERR_PROTOCOL, and ZCB_ERR_NO_MEMORY: call zcb_send_drop. */
 ZCB_API zcb_error zcb_send_flush(zcb_channel *channel);
 /* Ends the message and releases the sending lock. Never waits. ZCB_ERR_INVALID when bytes of a
  * known length are missing; ZCB_ERR_NO_MEMORY for an open-ended message of which nothing was

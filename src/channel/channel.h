@@ -86,6 +86,9 @@ zcb_error zcbi_rx_wait(zcb_channel *channel, const struct source *others, unsign
 /* As zcb_receive_read, with *done not NULL. */
 zcb_error zcbi_rx_read(zcb_channel *channel, void *destination, size_t bytes, size_t *done,
                        const zcb_wait *wait);
+/* True while bytes of the current message have arrived and are not read. For the holder of the
+ * receiving lock. */
+bool zcbi_rx_has_part(const zcb_channel *channel);
 /* Sets a function that is called before a wait for data sleeps, on the waiting thread. Before the
  * channel's first use by a second thread. */
 void zcbi_rx_before_sleep(zcb_channel *channel, void (*prepare)(void *arg), void *arg);

@@ -223,6 +223,11 @@ zcb_error zcbi_rx_wait(zcb_channel *channel, const struct source *others, unsign
     return zcbi_wait_any(sources, 1 + count, channel->peer, &channel->rx.spin, wait);
 }
 
+bool zcbi_rx_has_part(const zcb_channel *channel)
+{
+    return channel->rx.now.left > 0;
+}
+
 void zcbi_rx_before_sleep(zcb_channel *channel, void (*prepare)(void *arg), void *arg)
 {
     channel->rx.spin.before_sleep = prepare;

@@ -69,15 +69,26 @@ static zcb_error publish_chunk(zcb_channel *channel, uint32_t marks)
     struct sending *now = &tx->now;
     uint64_t bytes = now->written - now->published;
     uint32_t chunk = now->chunk;
-    if (chunk != NO_CHUNK && is_in_frame(tx, chunk))
-        zcbi_frame_shrink(&tx->frame, chunk, bytes);
     zcb_error error =
         zcbi_tx_publish(channel, chunk, chunk == NO_CHUNK ? 0 : now->offset, bytes, marks);
     if (error)
         return error;
+    if (chunk != NO_CHUNK && is_in_frame(tx, chunk))
+        zcbi_frame_shrink(&tx->frame, chunk, bytes);
     now->chunk = NO_CHUNK;
     now->room = 0;
     return ZCB_OK;
+}
+
+/* No piece is kept of which nothing was written: its end is a descriptor without a chunk. */
+static void give_back_empty(struct producer *tx)
+{
+    struct sending *now = &tx->now;
+    if (now->written != now->published)
+        return;
+    (void)zcbi_frame_give_back(&tx->frame, now->chunk);
+    now->chunk = NO_CHUNK;
+    now->room = 0;
 }
 
 static zcb_error copy_into_chunk(zcb_channel *channel, const unsigned char *bytes, size_t step)
@@ -86,12 +97,14 @@ static zcb_error copy_into_chunk(zcb_channel *channel, const unsigned char *byte
     struct sending *now = &tx->now;
     uint64_t at = now->offset + (now->written - now->published);
     zcb_error error = zcbi_frame_commit(&tx->frame, at, step);
-    if (error)
+    if (error) {
+        give_back_empty(tx);
         return error;
+    }
     memcpy(channel->region->memory.base + tx->frame.data_at + at, bytes, step);
     now->written += step;
     now->room -= step;
-    return now->room == 0 ? publish_chunk(channel, 0) : ZCB_OK;
+    return ZCB_OK;
 }
 
 zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size_t count,
@@ -112,18 +125,18 @@ zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size
         count -= step;
         *written += step;
         pace->copied += step;
+        error = now->room == 0 ? publish_chunk(channel, 0) : ZCB_OK;
+        if (error)
+            return error;
     }
     return ZCB_OK;
 }
 
 zcb_error zcbi_open_flush(zcb_channel *channel)
 {
+    /* A piece is taken together with a free descriptor. */
     const struct sending *now = &channel->tx.now;
-    uint32_t room = 0;
-    if (now->written == now->published)
-        return ZCB_OK;
-    zcb_error error = zcbi_tx_ring_room(channel, &room);
-    return error || room == 0 ? error : publish_chunk(channel, 0);
+    return now->written == now->published ? ZCB_OK : publish_chunk(channel, 0);
 }
 
 zcb_error zcbi_open_end(zcb_channel *channel)

@@ -10,7 +10,7 @@ zcb_error zcbi_open_begin(zcb_channel *channel, const zcb_wait *wait);
 /* As zcbi_tx_write. */
 zcb_error zcbi_open_write(zcb_channel *channel, const unsigned char *bytes, size_t count,
                           size_t *written, struct pace *pace);
-/* Publishes the bytes written so far, if a descriptor is free. Never waits. */
+/* Publishes what was written. */
 zcb_error zcbi_open_flush(zcb_channel *channel);
 /* Publishes the last part. ZCB_ERR_NO_MEMORY only for a message that fits in its first chunk; it
  * can then only be given up. */

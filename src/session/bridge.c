@@ -141,7 +141,8 @@ static zcb_error send_paired(zcb_bridge *bridge, zcb_message *message, const voi
 zcb_error zcb_bridge_send(zcb_bridge *bridge, zcb_kind kind, const void *data, uint64_t bytes,
                           uint64_t *refused_by, const zcb_wait *wait)
 {
-    if (!bridge || (kind != ZCB_KIND_BYTES && kind != ZCB_KIND_CLIXML) || (bytes > 0 && !data))
+    if (!bridge || (kind != ZCB_KIND_BYTES && kind != ZCB_KIND_CLIXML) || (bytes > 0 && !data) ||
+        bytes == ZCB_OPEN_ENDED)
         return ZCB_ERR_INVALID;
     zcb_error error = zcbi_session_owned(bridge->session);
     if (!error)

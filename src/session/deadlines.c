@@ -69,4 +69,5 @@ void zcbi_deadlines_act(zcb_session *session)
         if (p->done && p->abandoned)
             zcb_result_free(zcbi_pending_take(session, p));
     }
+    zcbi_session_time_event(session);
 }

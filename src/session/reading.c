@@ -103,7 +103,8 @@ static zcb_error read_incoming(zcb_session *session, const zcb_wait *wait, bool 
 bool zcbi_session_has_data(const zcb_session *session)
 {
     struct source data = zcbi_rx_data_source(session->commands);
-    return session->incoming.active || data.ready(data.arg);
+    return (session->incoming.active && zcbi_rx_has_part(session->commands)) ||
+           data.ready(data.arg);
 }
 
 /* Without the lock: waits for data, for `also`, or for a change of next_deadline. */

@@ -50,6 +50,14 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
     return error;
 }
 
+/* Replies that nobody here asked for are left to those who will, but for a timeout's passing: its command may have
+ * ended in time. */
+static bool is_to_read(const zcb_session *session)
+{
+    return !session->reading && zcbi_session_has_data(session) &&
+           (session->notify_count > 0 || session->next_deadline <= zcbi_plat_now_ns());
+}
+
 zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_wait *wait)
 {
     if (!session || !result)
@@ -63,7 +71,7 @@ zcb_error zcb_session_next(zcb_session *session, zcb_result **result, const zcb_
     while (!session->first_done && !error) {
         if (session->ended)
             error = ZCB_ERR_CLOSED;
-        else if (!session->reading && session->notify_count > 0 && zcbi_session_has_data(session))
+        else if (is_to_read(session))
             error = zcbi_session_read(session, NULL, &limit, wait);
         else if ((error = zcbi_session_stand_by(session, wait)) == ZCB_OK)
             error = zcbi_limit_check(&limit); /* the bell may ring without end */

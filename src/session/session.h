@@ -190,5 +190,7 @@ void zcbi_session_hand_over(zcb_session *session);
 /* Wakes the standby threads, and sets zcb_session_event. */
 void zcbi_session_wake_standby(zcb_session *session);
 void zcbi_session_wake_all(zcb_session *session);
+/* zcb_session_event is to be set when next_deadline, which is new, passes. */
+void zcbi_session_time_event(zcb_session *session);
 
 #endif

@@ -75,11 +75,17 @@ static void hand_to_standby(zcb_session *session, struct follower *standby)
         zcbi_waiter_wake(&standby->waiter);
 }
 
+void zcbi_session_time_event(zcb_session *session)
+{
+    if (has_loop_event(session))
+        zcbi_plat_loop_event_set_deadline(&session->loop_event, session->next_deadline);
+}
+
 static void hand_to_event_loop(zcb_session *session)
 {
     if (session->notify_count > 0 && !arm_standby(session))
         set_loop_event(session);
-    zcbi_plat_loop_event_set_deadline(&session->loop_event, session->next_deadline);
+    zcbi_session_time_event(session);
 }
 
 void zcbi_session_hand_over(zcb_session *session)
@@ -109,8 +115,8 @@ void zcbi_session_wake_standby(zcb_session *session)
     set_loop_event(session);
 }
 
-/* Indices of the handles that a standby thread sleeps on. */
-enum { WOKEN, RUNG, ENGINE_ENDED };
+/* The first that is ready counts: the bell is not cleared where the engine has ended. */
+enum { WOKEN, ENGINE_ENDED, RUNG };
 
 /* Without the lock: sleeps until it is woken, the bell is rung, the engine ends or a deadline
  * passes. */
@@ -119,8 +125,8 @@ static zcb_error sleep_in_standby(zcb_session *session, struct follower *self, c
 {
     const plat_handle handles[] = {
         [WOKEN] = self->waiter.event,
-        [RUNG] = zcbi_rx_standby_bell(session->commands),
         [ENGINE_ENDED] = session->process,
+        [RUNG] = zcbi_rx_standby_bell(session->commands),
     };
     zcb_wait limits = wait ? *wait : (zcb_wait){0};
     limits.deadline_ns = self->until_ns;
@@ -151,6 +157,8 @@ zcb_error zcbi_session_stand_by(zcb_session *session, const zcb_wait *wait)
     remove_follower(session, &self);
     zcbi_waiter_destroy(&self.waiter);
     zcbi_session_disarm(session);
+    if (which == RUNG && (session->first_done || session->ended))
+        set_loop_event(session); /* it was cleared, and perhaps for this */
     if (!session->reading && which == ENGINE_ENDED)
         zcbi_session_lose_ended(session);
     else if (!session->reading && zcbi_deadlines_are_due(session))

@@ -83,6 +83,72 @@ static void long_messages_stream(struct pair *pair)
     join_thread(receiver);
 }
 
+/* In steps, the length not told. Whatever fails, it is withdrawn. */
+static zcb_error send_open_ended(struct pair *pair, size_t bytes)
+{
+    enum { STEP = 50000 };
+    zcb_wait wait = in_time();
+    zcb_message message = message_of(ZCB_OPEN_ENDED);
+    zcb_error error = CALL(zcb_send_begin, pair->a, &message, &wait);
+    size_t done = 0;
+    if (error)
+        return error;
+    fill(pair->from, bytes, bytes);
+    for (unsigned i = 0; !error && done < bytes; i++) {
+        size_t step = bytes - done < STEP ? bytes - done : STEP;
+        error = CALL(zcb_send_write, pair->a, pair->from + done, step, &done, &wait);
+        if (!error && i % 3 == 1)
+            error = CALL(zcb_send_flush, pair->a);
+    }
+    if (!error)
+        error = CALL(zcb_send_end, pair->a);
+    if (error)
+        zcb_send_drop(pair->a);
+    return error;
+}
+
+static zcb_error receive_open_ended(struct pair *pair, size_t bytes)
+{
+    zcb_wait wait = in_time();
+    zcb_message message;
+    size_t done = 0;
+    zcb_error error = CALL(zcb_receive_begin, pair->b, ZCB_WISH_COPY, &message, &wait);
+    if (error)
+        return error;
+    always(message.bytes == bytes || message.bytes == ZCB_OPEN_ENDED, "the length of a message");
+    size_t most = message.bytes == ZCB_OPEN_ENDED ? LONG_BYTES : bytes;
+    error = CALL(zcb_receive_read, pair->b, pair->to, most, &done, &wait);
+    if (error)
+        return zcb_receive_drop(pair->b), error;
+    always(done == bytes && is_filled(pair->to, bytes, bytes), "an open-ended message's contents");
+    return CALL(zcb_receive_end, pair->b);
+}
+
+static void short_ones_need_no_length(struct pair *pair)
+{
+    static const size_t sizes[] = {0, 1000, 60 * KIB, 150 * KIB};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+        if (!send_open_ended(pair, sizes[i]))
+            (void)receive_open_ended(pair, sizes[i]);
+}
+
+#define OPEN_BYTES (LONG_BYTES - 1) /* so that a read meets the end */
+
+static void *receive_long_open_ended(void *arg)
+{
+    while (receive_open_ended(arg, OPEN_BYTES))
+        continue;
+    return NULL;
+}
+
+static void long_ones_need_no_length(struct pair *pair)
+{
+    pthread_t receiver = start_thread(receive_long_open_ended, pair);
+    while (send_open_ended(pair, OPEN_BYTES))
+        continue;
+    join_thread(receiver);
+}
+
 static void leases_come_back_in_any_order(struct pair *pair)
 {
     enum { LEASES = 3 };
@@ -222,8 +288,16 @@ static void senders_take_turns(struct pair *pair)
 /* ---------------------------------------------------------------- the scenario */
 
 static void (*const steps[])(struct pair *) = {
-    copies_queue,      long_messages_stream,   leases_come_back_in_any_order, blocks_go_as_they_are,
-    either_side_drops, a_full_frame_times_out, a_wait_is_cancelled,           senders_take_turns,
+    copies_queue,
+    long_messages_stream,
+    leases_come_back_in_any_order,
+    blocks_go_as_they_are,
+    either_side_drops,
+    a_full_frame_times_out,
+    a_wait_is_cancelled,
+    senders_take_turns,
+    short_ones_need_no_length,
+    long_ones_need_no_length,
 };
 
 static void go_through(struct pair *pair)

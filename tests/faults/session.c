@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <libgen.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -140,6 +141,29 @@ static void results_come_by_themselves(zcb_session *session)
         submitted++;
     while (submitted-- > 0)
         take_next(session);
+}
+
+/* What waits for the event is told of every result, whichever call before has failed. */
+static void an_event_loop_is_told(zcb_session *session)
+{
+    static const zcb_wait at_once = {0};
+    struct pollfd polled = {.events = POLLIN};
+    zcb_result *result = NULL;
+    intptr_t event;
+    if (CALL(zcb_session_event, session, &event) && CALL(zcb_session_event, session, &event))
+        return;
+    polled.fd = (int)event;
+    if (submit(session, "echo hello", ZCB_COMMAND_NOTIFY, CALL_LIMIT_MS) == 0)
+        return;
+    zcb_error error;
+    do {
+        error = zcb_session_next(session, &result, &at_once);
+        if (error && error != ZCB_ERR_TIMEOUT)
+            (void)call_ended("zcb_session_next", error, ZCB_OK);
+    } while (error && !zcb_error_is_final(error) && poll(&polled, 1, CALL_LIMIT_MS) == 1);
+    if (right(!error, "the event tells of a result"))
+        right(zcb_result_success(result) && is_out(result, "hello"), "a command's output");
+    zcb_result_free(error ? NULL : result);
 }
 
 /* ---------------------------------------------------------------- stops and timeouts */
@@ -415,6 +439,7 @@ static void (*const steps[])(zcb_session *) = {
     a_posted_receive_is_withdrawn,
     a_withdrawn_message_leaves_its_receive_waiting,
     a_failure_that_was_seen_is_not_told_again,
+    an_event_loop_is_told,
 };
 
 /* Built beside this program. */

@@ -15,11 +15,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,6 +147,22 @@ WRAP(int, close, int fd)
 WRAP(int, eventfd, unsigned value, int flags)
 {
     return FAILS_WITH(EMFILE, ENFILE, ENOMEM) ? -1 : eventfd(value, flags);
+}
+
+WRAP(int, epoll_create1, int flags)
+{
+    return FAILS_WITH(EMFILE, ENFILE, ENOMEM) ? -1 : epoll_create1(flags);
+}
+
+/* ENOSPC: the user watches too much (/proc/sys/fs/epoll/max_user_watches). */
+WRAP(int, epoll_ctl, int epoll, int operation, int fd, struct epoll_event *event)
+{
+    return FAILS_WITH(ENOMEM, ENOSPC) ? -1 : epoll_ctl(epoll, operation, fd, event);
+}
+
+WRAP(int, timerfd_create, clockid_t clock, int flags)
+{
+    return FAILS_WITH(EMFILE, ENFILE, ENOMEM, ENODEV) ? -1 : timerfd_create(clock, flags);
 }
 
 /* Of an event, or of the report of a child, which has written it or has become the program. */

@@ -54,13 +54,14 @@ zcb_error zcbi_plat_loop_event_create(plat_handle event, plat_handle process,
 void zcbi_plat_loop_event_set_deadline(plat_loop_event *loop_event, int64_t deadline_ns)
 {
     const struct setters *setters = loop_event->state;
-    if (deadline_ns == loop_event->deadline_ns)
-        return;
+    bool had = loop_event->deadline_ns != ZCB_NEVER;
     loop_event->deadline_ns = deadline_ns;
     if (deadline_ns == ZCB_NEVER) {
-        CancelWaitableTimer(setters->timer);
+        if (had)
+            CancelWaitableTimer(setters->timer);
         return;
     }
+    /* The same one, too: it goes by another clock, may have come too early, and sets the event once. */
     int64_t left_ns = deadline_ns - zcbi_plat_now_ns();
     LARGE_INTEGER due = {.QuadPart = left_ns > 100 ? -(left_ns / 100) : -1}; /* relative, 100 ns */
     SetWaitableTimer(setters->timer, &due, 0, NULL, NULL, FALSE);

@@ -93,6 +93,19 @@ static void a_command_of_the_wrong_kind_ends_the_session(void **state)
     assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
 }
 
+static void a_command_without_a_length_ends_the_session(void **state)
+{
+    struct program *program = *state;
+    zcb_work work;
+    zcb_message message = {.kind = ZCB_KIND_CONTROL, .id = 1, .bytes = ZCB_OPEN_ENDED};
+    size_t done = 0;
+    assert_ok(zcb_send_begin(program->commands, &message, NULL));
+    assert_ok(zcb_send_write(program->commands, "enough bytes for one", 20, &done, NULL));
+    assert_ok(zcb_send_flush(program->commands));
+    assert_int_equal(zcb_agent_next(program->agent, &work, NULL), ZCB_ERR_PROTOCOL);
+    zcb_send_drop(program->commands);
+}
+
 static void what_is_queued_does_not_run_when_the_session_ends(void **state)
 {
     struct program *program = *state;
@@ -274,6 +287,7 @@ int main(void)
         TEST(a_command_that_was_given_up_is_said_to_be_and_passed_over),
         cmocka_unit_test(a_senseless_command_ends_the_session),
         TEST(a_command_of_the_wrong_kind_ends_the_session),
+        TEST(a_command_without_a_length_ends_the_session),
         TEST(what_is_queued_does_not_run_when_the_session_ends),
         TEST(a_close_in_the_middle_of_a_command_ends_the_session_in_good_order),
         TEST(replies_carry_every_part_and_the_completion),

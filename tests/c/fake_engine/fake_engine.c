@@ -224,6 +224,17 @@ static void check_variable(uint64_t id, const char *name)
     answer(id, right ? "%lld right" : "%lld wrong", count);
 }
 
+/* A reply may be of any length, but it has one. */
+static void send_open_ended(zcb_message message, const void *reply)
+{
+    size_t done = 0, bytes = (size_t)message.bytes;
+    message.bytes = ZCB_OPEN_ENDED;
+    (void)zcb_send_begin(agent->commands, &message, NULL);
+    (void)zcb_send_write(agent->commands, reply, bytes, &done, NULL);
+    (void)zcb_send_flush(agent->commands);
+    (void)zcb_send_end(agent->commands);
+}
+
 /* Replies as no engine sends them. */
 static void send_nonsense(uint64_t id, int which)
 {
@@ -282,7 +293,10 @@ static void send_nonsense(uint64_t id, int which)
     default:
         break;
     }
-    (void)zcb_send(agent->commands, &message, reply, NULL);
+    if (which == NONSENSE_OPEN_ENDED)
+        send_open_ended(message, reply);
+    else
+        (void)zcb_send(agent->commands, &message, reply, NULL);
 }
 
 /* Half of a reply. */
@@ -299,6 +313,31 @@ static void give_reply_up(uint64_t id)
     zcbi_tx_abort(commands);
     zcbi_ticket_lock_release(&commands->tx.lock);
     free(half);
+}
+
+/* A long reply that pauses half-way, until its command is told to stop. */
+static void pause_reply(uint64_t id, size_t bytes)
+{
+    zcb_channel *commands = agent->commands;
+    struct completion_wire end = {.status = ZCB_STATUS_DONE, .success = 1};
+    char *out = malloc(bytes + 1);
+    unsigned char *reply = malloc(bytes + 256);
+    fill(out, bytes, bytes);
+    size_t whole = write_part(reply, ZCB_PART_OUT, out, bytes), written = 0;
+    whole += write_part(reply + whole, PART_COMPLETION, &end, sizeof(end));
+    zcb_message message = {
+        .kind = ZCB_KIND_CONTROL, .flags = REPLY_COMPLETES, .id = id, .bytes = whole};
+    (void)zcbi_tx_lock(commands, NULL);
+    (void)zcbi_tx_begin(commands, &message, 0, NULL);
+    (void)zcbi_tx_write(commands, reply, whole / 2, &written, NULL);
+    pthread_mutex_lock(&lock);
+    while (!is_told_to_stop(id) && !ending)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    (void)zcbi_tx_write(commands, reply + written, whole - written, &written, NULL);
+    zcbi_tx_unlock(commands);
+    free(out);
+    free(reply);
 }
 
 static void end_with(uint64_t id, int code)
@@ -359,6 +398,8 @@ static void run(const zcb_command *command, const char *word, const char *argume
         send_nonsense(id, (int)number);
     else if (strcmp(word, "abort") == 0)
         give_reply_up(id);
+    else if (strcmp(word, "half") == 0)
+        pause_reply(id, (size_t)number);
     else
         report_failure(id, false, "no such command");
     if (strcmp(word, "abort") == 0)

@@ -67,6 +67,8 @@ static void senseless_arguments_are_refused(void **state)
                      ZCB_ERR_INVALID);
     assert_int_equal(zcb_bridge_send(f->bridge, ZCB_KIND_BYTES, NULL, 1, NULL, NULL),
                      ZCB_ERR_INVALID);
+    assert_int_equal(zcb_bridge_send(f->bridge, ZCB_KIND_BYTES, "x", ZCB_OPEN_ENDED, NULL, NULL),
+                     ZCB_ERR_INVALID);
     assert_int_equal(zcb_bridge_send(NULL, ZCB_KIND_BYTES, "x", 1, NULL, NULL), ZCB_ERR_INVALID);
     assert_int_equal(zcb_bridge_withdraw(f->bridge, 4711), ZCB_ERR_NOT_FOUND);
     zcb_bridge_seen(f->bridge, 4711);

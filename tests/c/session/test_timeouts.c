@@ -85,6 +85,23 @@ static void an_engine_that_does_not_stop_is_killed_with_what_it_started(void **s
     assert_no_children();
 }
 
+/* Its reply is there; nobody has read it, because nobody waits for it yet. */
+static void a_command_that_ended_in_time_is_not_timed_out_by_who_stands_by(void **state)
+{
+    (void)state;
+    zcb_session_options options = fake_options();
+    options.grace_ms = 50;
+    zcb_session *session = start_session(&options);
+    zcb_result *result;
+    zcb_wait wait = within_ms(300);
+    uint64_t id = submit(session, "echo", 0, 50);
+    assert_int_equal(zcb_session_next(session, &result, &wait), ZCB_ERR_TIMEOUT);
+    assert_int_equal(status_of(session, id), ZCB_STATUS_DONE);
+    assert_serves(session);
+    zcb_session_free(session);
+    assert_no_children();
+}
+
 struct asked {
     zcb_session *session;
     int times;
@@ -154,6 +171,7 @@ int main(void)
         TEST(a_run_that_gives_up_stops_its_command),
         TEST(a_run_that_finds_no_room_keeps_its_timeout),
         cmocka_unit_test(an_engine_that_does_not_stop_is_killed_with_what_it_started),
+        cmocka_unit_test(a_command_that_ended_in_time_is_not_timed_out_by_who_stands_by),
         TEST(an_endless_output_hides_no_end_of_the_wait),
         TEST(an_endless_output_is_stopped_by_its_timeout),
         TEST(a_ping_is_answered_while_a_command_runs),

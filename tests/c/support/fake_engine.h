@@ -16,6 +16,7 @@ enum nonsense {
     NONSENSE_NO_END,
     NONSENSE_EARLY_END,
     NONSENSE_LONG_END,
+    NONSENSE_OPEN_ENDED,
     NONSENSE_FATAL, /* how many there are that end the session; the rest makes enough sense */
     NONSENSE_ID = NONSENSE_FATAL,
     NONSENSE_STATUS,
