@@ -327,17 +327,18 @@ ZCB_API void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *
 /* ---------------------------------------------------------------- engine */
 
 /* Finds PowerShell 7.4 or later. Looks at `given` alone if that is not NULL; otherwise for `pwsh`
- * on PATH, where an installer puts it on Windows, in zcb_engine_folder, for Windows PowerShell 5.1, and in the user's folder of NuGet packages.
- * Writes its absolute path, NUL-terminated, and *origin (may be NULL): "given", "PATH",
- * "installed", "system" or "NuGet"; static. ZCB_ERR_NOT_FOUND: why (may be NULL) names the places;
- * ZCB_ERR_INVALID for a path of path_bytes or more; _NO_MEMORY, _NO_HANDLES, _SYSTEM: a place could
- * not be looked at. */
+ * on PATH, where an installer puts it on Windows, in zcb_engine_folder, for Windows PowerShell 5.1,
+ * and in the user's folder of NuGet packages. Writes its absolute path, NUL-terminated, and *origin
+ * (may be NULL): "given", "PATH", "installed", "system" or "NuGet"; static. ZCB_ERR_NOT_FOUND: why
+ * (may be NULL) names the places; ZCB_ERR_INVALID for a path of path_bytes or more; _NO_MEMORY,
+ * _NO_HANDLES, _SYSTEM: a place could not be looked at. */
 ZCB_API zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes,
                                   const char **origin, zcb_detail *why);
 
-/* Where zcb_engine_find looks for a PowerShell that was installed for this library: below the user's folder for
- * installed data, as `dotnet tool install --tool-path` fills it. Writes the absolute path (NUL-terminated), whether it
- * is there or not. ZCB_ERR_INVALID when it does not fit, _NOT_FOUND for a user without such a folder. */
+/* Where zcb_engine_find looks for a PowerShell that was installed for this library: below the
+ * user's folder for installed data, as `dotnet tool install --tool-path` fills it. Writes the
+ * absolute path (NUL-terminated), whether it is there or not. ZCB_ERR_INVALID when it does not fit,
+ * _NOT_FOUND for a user without such a folder. */
 ZCB_API zcb_error zcb_engine_folder(char *path, size_t path_bytes);
 
 /* ---------------------------------------------------------------- sessions */
@@ -566,10 +567,11 @@ ZCB_API zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id);
 
 /* ---------------------------------------------------------------- agent
  *
- * The engine's side, for the ZeroCopyBridge module: the other half of sessions and bridges. The pipeline's thread
- * takes its work in order (zcb_agent_next), another one listens (zcb_agent_listen). What a bridge's transfers need
- * besides is done here: a posted receive waits for its message and a value for its reader without the pipeline, on
- * threads of the bridge's own where the pipeline has something else to do.
+ * The engine's side, for the ZeroCopyBridge module: the other half of sessions and bridges. The
+ * pipeline's thread takes its work in order (zcb_agent_next), another one listens
+ * (zcb_agent_listen). What a bridge's transfers need besides is done here: a posted receive waits
+ * for its message and a value for its reader without the pipeline, on threads of the bridge's own
+ * where the pipeline has something else to do.
  *
  *     zcb_agent_next -> command RUN      run it, zcb_agent_complete
  *                       command RECEIVE  find out what its text names, zcb_agent_post_receive
@@ -579,22 +581,26 @@ ZCB_API zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id);
  */
 typedef struct zcb_agent zcb_agent;
 
-/* What only the engine's runtime can do. Called on any thread, also those of this library, and never under a lock. */
+/* What only the engine's runtime can do. Called on any thread, also those of this library, and
+ * never under a lock. */
 typedef struct zcb_runtime {
     void *arg; /* the first argument of each */
-    /* Memory for a message that is to become an array: where it begins in *data, and as the value an owner that
-     * stands for it. NULL: there is none, and why says so to the user, in a sentence. */
+    /* Memory for a message that is to become an array: where it begins in *data, and as the value
+     * an owner that stands for it. NULL: there is none, and why says so to the user, in a
+     * sentence. */
     void *(*allocate)(void *arg, uint64_t bytes, void **data, zcb_detail *why);
-    /* An owner or target that is done with: a message that did not come after all, a value that has left, a
-     * receive that ended without one. */
+    /* An owner or target that is done with: a message that did not come after all, a value that has
+     * left, a receive that ended without one. */
     void (*release)(void *arg, void *owner);
-    /* A frame is short of room: gives back what nobody uses any more. Returns when that is done, where `wait`. */
+    /* A frame is short of room: gives back what nobody uses any more. Returns when that is done,
+     * where `wait`. */
     void (*reclaim)(void *arg, bool wait);
 } zcb_runtime;
 
-/* Finds the connection that zcb_session_start left to this process, makes it close-on-exec, removes its
- * name from the C environment, and says hello. version: the engine's ("7.6.9"). runtime is copied.
- * ZCB_ERR_NOT_FOUND when this process was not started by zcb_session_start, _VERSION, _PROTOCOL, _SYSTEM. */
+/* Finds the connection that zcb_session_start left to this process, makes it close-on-exec, removes
+ * its name from the C environment, and says hello. version: the engine's ("7.6.9"). runtime is
+ * copied. ZCB_ERR_NOT_FOUND when this process was not started by zcb_session_start, _VERSION,
+ * _PROTOCOL, _SYSTEM. */
 ZCB_API zcb_error zcb_agent_open(const char *version, const zcb_runtime *runtime, zcb_agent **agent,
                                  zcb_detail *why);
 /* Ends all transfers and the threads that were started for them. */
@@ -621,11 +627,12 @@ typedef struct zcb_work {
     zcb_arrival arrival; /* its target, memory and lease are the caller's */
 } zcb_work;
 
-/* Waits for the pipeline's next piece of work, and serves the bridge that it turned to last meanwhile. A message that
- * was sent completely before a command was submitted is given before that command. A command that was stopped before
- * its turn is not given, nor a transfer of a bridge that is not there. One thread. wait may have neither cancel nor
- * watch. ZCB_ERR_CLOSED when the session is to end in good order, ZCB_ERR_PEER_GONE when the program has ended,
- * ZCB_ERR_ABORTED when the program gave a command up half-way: call again; ZCB_ERR_PROTOCOL, and the errors of a wait. */
+/* Waits for the pipeline's next piece of work, and serves the bridge that it turned to last
+ * meanwhile. A message that was sent completely before a command was submitted is given before that
+ * command. A command that was stopped before its turn is not given, nor a transfer of a bridge that
+ * is not there. One thread. wait may have neither cancel nor watch. ZCB_ERR_CLOSED when the session
+ * is to end in good order, ZCB_ERR_PEER_GONE when the program has ended, ZCB_ERR_ABORTED when the
+ * program gave a command up half-way: call again; ZCB_ERR_PROTOCOL, and the errors of a wait. */
 ZCB_API zcb_error zcb_agent_next(zcb_agent *agent, zcb_work *work, const zcb_wait *wait);
 /* Sends parts of a command's reply on ahead of its completion. */
 ZCB_API zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts,
@@ -653,29 +660,31 @@ ZCB_API zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id,
  * elsewhere. */
 ZCB_API void zcb_agent_flush(zcb_agent *agent);
 
-/* The three ways on for a transfer that zcb_agent_next gave last; none waits. ZCB_ERR_INVALID when it gave none of that
- * sort. Otherwise the transfer is the agent's, which completes it, also where something is short.
+/* The three ways on for a transfer that zcb_agent_next gave last; none waits. ZCB_ERR_INVALID when
+ * it gave none of that sort. Otherwise the transfer is the agent's, which completes it, also where
+ * something is short.
  *
  * A RECEIVE waits for its message. target: what zcb_arrival gives back, or zcb_runtime.release. */
 ZCB_API zcb_error zcb_agent_post_receive(zcb_agent *agent, void *target);
-/* A SEND's value goes in its turn. data stays as it is until zcb_runtime.release has its owner; a block of the same
- * bridge (zcb_agent_allocate) goes without a copy. kind: ZCB_KIND_BYTES or ZCB_KIND_CLIXML. */
+/* A SEND's value goes in its turn. data stays as it is until zcb_runtime.release has its owner; a
+ * block of the same bridge (zcb_agent_allocate) goes without a copy. kind: ZCB_KIND_BYTES or
+ * ZCB_KIND_CLIXML. */
 ZCB_API zcb_error zcb_agent_post_send(zcb_agent *agent, zcb_kind kind, const void *data,
                                       uint64_t bytes, void *owner);
-/* It ends here: as failed, for this reason; NULL: an arrival was assigned. Why a value cannot be sent goes to its
- * reader, too. */
+/* It ends here: as failed, for this reason; NULL: an arrival was assigned. Why a value cannot be
+ * sent goes to its reader, too. */
 ZCB_API zcb_error zcb_agent_end_transfer(zcb_agent *agent, const char *reason, size_t bytes);
 
-/* Waits until a command is to be stopped that zcb_agent_next gave: its id. All else that cannot wait for the
- * pipeline is done here: stops of what is queued or posted, closed bridges, pings. One thread. Errors as zcb_agent_next:
- * after ZCB_ERR_PEER_GONE call zcb_agent_end_process. */
+/* Waits until a command is to be stopped that zcb_agent_next gave: its id. All else that cannot
+ * wait for the pipeline is done here: stops of what is queued or posted, closed bridges, pings. One
+ * thread. Errors as zcb_agent_next: after ZCB_ERR_PEER_GONE call zcb_agent_end_process. */
 ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, uint64_t *id, const zcb_wait *wait);
-/* As zcb_block_allocate, on the newest open bridge with this label. ZCB_ERR_NOT_FOUND: there is none. why (may be NULL)
- * says more. Any thread. */
+/* As zcb_block_allocate, on the newest open bridge with this label. ZCB_ERR_NOT_FOUND: there is
+ * none. why (may be NULL) says more. Any thread. */
 ZCB_API zcb_error zcb_agent_allocate(zcb_agent *agent, const char *label, uint64_t bytes,
                                      zcb_block **block, zcb_detail *why, const zcb_wait *wait);
-/* What was written to the process's own standard output (1) or standard error (2) and not read yet: up to
- * `capacity` bytes; *bytes is 0 when there is nothing. Never waits. One thread at a time. */
+/* What was written to the process's own standard output (1) or standard error (2) and not read yet:
+ * up to `capacity` bytes; *bytes is 0 when there is nothing. Never waits. One thread at a time. */
 ZCB_API zcb_error zcb_agent_console(zcb_agent *agent, int stream, void *buffer, size_t capacity,
                                     size_t *bytes);
 /* Waits until the program has ended: for a listener that was told ZCB_ERR_CLOSED, while the session

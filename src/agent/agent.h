@@ -1,18 +1,20 @@
 /*
- * The engine's side of a session, inside the library: agent.c connects it and sends its replies, work.c hands the
- * pipeline its work, urgent.c hears what cannot wait, bridge_end.c knows the bridges; inbox.c and outbox.c are a
- * bridge's two directions, transfer_thread.c their threads.
+ * The engine's side of a session, inside the library: agent.c connects it and sends its replies,
+ * work.c hands the pipeline its work, urgent.c hears what cannot wait, bridge_end.c knows the
+ * bridges; inbox.c (with intake.c) and outbox.c are a bridge's two directions, transfer_thread.c
+ * their threads.
  *
  *   a posted receive  pipeline -> inbox -> (its message has come) arrivals -> pipeline
  *   a value           pipeline -> outbox -> (it has left)
  *
- * A transfer is in one of these places at any time, and the agent's lock is over all of them, so that a stop finds it
- * wherever it is. The lock is for looking and for changing lists: nobody waits, copies, sends or calls the runtime
- * under it. So what is to be completed or released is taken out under the lock and dealt with after it.
+ * A transfer is in one of these places at any time, and the agent's lock is over all of them, so
+ * that a stop finds it wherever it is. The lock is for looking and for changing lists: nobody
+ * waits, copies, sends or calls the runtime under it. So what is to be completed or released is
+ * taken out under the lock and dealt with after it.
  *
- * Two cancel handles wake: the agent's own ends a wait of the pipeline's thread (something has arrived, or was stopped
- * that it serves), and each transfer thread has one. What they tell of is changed under the lock before; who was woken
- * resets the handle and looks again.
+ * Two cancel handles wake: the agent's own ends a wait of the pipeline's thread (something has
+ * arrived, or was stopped that it serves), and each transfer thread has one. What they tell of is
+ * changed under the lock before; who was woken resets the handle and looks again.
  */
 #ifndef ZCB_AGENT_H
 #define ZCB_AGENT_H
@@ -47,7 +49,8 @@ struct receive {
     struct contents contents;
 };
 
-/* A message that was sent to no receive in particular, and taken in because others waited behind it. */
+/* A message that was sent to no receive in particular, and taken in because others waited behind
+ * it. */
 struct kept {
     struct kept *next;
     struct contents contents;
@@ -202,7 +205,8 @@ void zcbi_runtime_release(zcb_agent *agent, void *owner);
 
 /* ---- work.c ---- */
 
-/* Under the lock: the thread of zcb_agent_next has done with what it was given. True when that was stopped meanwhile. */
+/* Under the lock: the thread of zcb_agent_next has done with what it was given. True when that was
+ * stopped meanwhile. */
 bool zcbi_work_leave(zcb_agent *agent);
 /* Under the lock: what has come for a posted receive. */
 void zcbi_work_add_arrival(zcb_agent *agent, struct receive *receive, bool wake);
@@ -213,8 +217,9 @@ void zcbi_work_destroy(zcb_agent *agent);
 
 /* ---- bridge_end.c ---- */
 
-/* The bridge with this number, opened at first use: a reference. ZCB_ERR_NOT_FOUND when it is not or no longer there;
- * _NO_HANDLES: the next call tries again; _NO_MEMORY, _PROTOCOL: then it is closed for the program, too. */
+/* The bridge with this number, opened at first use: a reference. ZCB_ERR_NOT_FOUND when it is not
+ * or no longer there; _NO_HANDLES: the next call tries again; _NO_MEMORY, _PROTOCOL: then it is
+ * closed for the program, too. */
 zcb_error zcbi_bridge_end_get(zcb_agent *agent, uint32_t number, struct bridge_end **end);
 /* The newest one with this label. */
 zcb_error zcbi_bridge_end_find(zcb_agent *agent, const char *label, struct bridge_end **end);
@@ -234,20 +239,24 @@ bool zcbi_is_passing(zcb_error error);
 
 /* ---- inbox.c ---- */
 
-/* Posts a receive of the pipeline's thread, or ends it. True when the pipeline is to serve this inbox. */
+/* Posts a receive of the pipeline's thread, or ends it. True when the pipeline is to serve this
+ * inbox. */
 bool zcbi_inbox_post(struct bridge_end *end, struct receive *receive);
-/* Under the lock: a receive failed before it could be posted, so a message for it is to be discarded. */
+/* Under the lock: a receive failed before it could be posted, so a message for it is to be
+ * discarded. */
 void zcbi_inbox_skip(struct bridge_end *end, uint64_t id);
-/* On the pipeline's thread: takes in one message, or waits for it until a command comes or an arrival wakes it: then
- * what has begun goes on in the own thread. */
+/* On the pipeline's thread: takes in one message, or waits for it until a command comes or an
+ * arrival wakes it: then what has begun goes on in the own thread. */
 enum served zcbi_inbox_serve(struct bridge_end *end, const zcb_wait *until_command);
 /* The pipeline turns to something else: what is left goes on in the own thread. */
 void zcbi_inbox_hand_over(struct bridge_end *end);
-/* Under the lock: there are messages that were sent completely before now and are not among the arrivals, *sent of all. */
+/* Under the lock: there are messages that were sent completely before now and are not among the
+ * arrivals, *sent of all. */
 bool zcbi_inbox_is_behind(struct bridge_end *end, uint64_t *sent);
 /* On the pipeline's thread: waits until they are, but never for the program. ZCB_ERR_TIMEOUT. */
 zcb_error zcbi_inbox_catch_up(struct bridge_end *end, uint64_t sent, const zcb_wait *wait);
-/* Under the lock: stops a receive; false when it isn't here. *receive: to be ended by the caller. */
+/* Under the lock: stops a receive; false when it isn't here. *receive: to be ended by the
+ * caller. */
 bool zcbi_inbox_withdraw(struct bridge_end *end, uint64_t id, struct receive **receive);
 /* Fails what is posted and ends the thread. */
 void zcbi_inbox_end(struct bridge_end *end, struct reason reason);
@@ -258,28 +267,31 @@ void zcbi_receive_free(zcb_agent *agent, struct receive *receive);
 
 /* ---- outbox.c ---- */
 
-/* A message from data and owner, or without them an error message with a copy of the text; NULL: no memory. */
+/* A message from data and owner, or without them an error message with a copy of the text; NULL: no
+ * memory. */
 struct send *zcbi_send_create(uint64_t id, zcb_kind kind, struct span data, void *owner);
-/* Sends a message of the pipeline's thread, now or in its turn. *stopped: its transfer was stopped before, and its
- * reader is told that in its place. True when the pipeline is to serve this outbox. */
+/* Sends a message of the pipeline's thread, now or in its turn. *stopped: its transfer was stopped
+ * before, and its reader is told that in its place. True when the pipeline is to serve this
+ * outbox. */
 bool zcbi_outbox_post(struct bridge_end *end, struct send *send, bool *stopped);
 /* On the pipeline's thread: sends on until a command comes or an arrival wakes it. */
 enum served zcbi_outbox_serve(struct bridge_end *end, const zcb_wait *until_command);
 void zcbi_outbox_hand_over(struct bridge_end *end);
-/* Under the lock: stops a send; false when it isn't here. *waited: it is to be completed as stopped, and *owner to be
- * released, by the caller. */
+/* Under the lock: stops a send; false when it isn't here. *waited: it is to be completed as
+ * stopped, and *owner to be released, by the caller. */
 bool zcbi_outbox_withdraw(struct bridge_end *end, uint64_t id, bool *waited, void **owner);
 void zcbi_outbox_end(struct bridge_end *end, struct reason reason);
 
 /* ---- transfer_thread.c ---- */
 
-/* Under the lock. NULL where the system refuses one. `work` ends when its direction has, and has taken the thread out of
- * there before. */
+/* Under the lock. NULL where the system refuses one. `work` ends when its direction has, and has
+ * taken the thread out of there before. */
 struct transfer_thread *zcbi_transfer_thread_start(struct bridge_end *end,
                                                    void (*work)(struct transfer_thread *self));
 /* Sleeps until it is woken. */
 void zcbi_transfer_thread_sleep(const struct transfer_thread *self);
-/* Joins those that have ended; all: waits for the rest, whose bridges have ended. Never under the lock. */
+/* Joins those that have ended; all: waits for the rest, whose bridges have ended. Never under the
+ * lock. */
 void zcbi_transfer_threads_join(zcb_agent *agent, bool all);
 
 /* ---- urgent.c: zcb_agent_listen ---- */

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Under the lock: enters what has come by the link. A bridge that the program has closed meanwhile is not kept: where
- * there were no descriptors for it at the time, it was told to be forgotten before it came. */
+/* Under the lock: enters what has come by the link. A bridge that the program has closed meanwhile
+ * is not kept: where there were no descriptors for it at the time, it was told to be forgotten
+ * before it came. */
 static zcb_error take_in(zcb_agent *agent)
 {
     for (;;) {

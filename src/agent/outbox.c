@@ -1,7 +1,7 @@
 /*
- * The sending side of a bridge: messages leave in the order of their commands. The pipeline's thread sends while it has
- * nothing else to do; what is not gone when the next command comes goes on in a thread of the outbox's own, so that no
- * command waits for a reader.
+ * The sending side of a bridge: messages leave in the order of their commands. The pipeline's
+ * thread sends while it has nothing else to do; what is not gone when the next command comes goes
+ * on in a thread of the outbox's own, so that no command waits for a reader.
  */
 #include "agent.h"
 
@@ -12,7 +12,8 @@ static const char stopped_text[] = "The transfer was stopped before its value wa
 
 /* ---------------------------------------------------------------- messages */
 
-/* It takes a value's place in the line and is read there. Gives the value's owner, to be released. */
+/* It takes a value's place in the line and is read there. Gives the value's owner, to be
+ * released. */
 static void *turn_into_error(struct send *send, const char *text)
 {
     void *owner = send->owner;
@@ -58,7 +59,8 @@ static zcb_error advance(zcb_channel *channel, struct send *send, const zcb_wait
 {
     zcb_message message = {.kind = send->kind, .id = send->id, .bytes = send->bytes};
     size_t left = (size_t)send->bytes - send->written;
-    /* Nobody else sends on this end, so that whether it was sent does not change while this looks. */
+    /* Nobody else sends on this end, so that whether it was sent does not change while this
+     * looks. */
     if (!send->begun && zcbi_tx_has_block(channel, send->data, (size_t)send->bytes))
         return zcb_send(channel, &message, send->data, wait);
     zcb_error error = send->begun ? ZCB_OK : zcb_send_begin(channel, &message, wait);

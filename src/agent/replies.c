@@ -71,7 +71,8 @@ static zcb_error send_completion(zcb_agent *agent, uint64_t id, const zcb_comple
     return send_parts(agent, id, REPLY_COMPLETES, &writer, lazy);
 }
 
-/* Rather a completion without its texts, and rather no session, than a program that waits for ever. */
+/* Rather a completion without its texts, and rather no session, than a program that waits for
+ * ever. */
 static zcb_error complete_without_texts(zcb_agent *agent, uint64_t id,
                                         const zcb_completion *completion, bool lazy)
 {

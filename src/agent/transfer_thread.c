@@ -1,4 +1,5 @@
-/* The threads of a bridge's own, one each direction at most: they go on where the pipeline has something else to do. */
+/* The threads of a bridge's own, one each direction at most: they go on where the pipeline has
+ * something else to do. */
 #include "agent.h"
 
 #include <stdlib.h>

@@ -5,7 +5,8 @@
 
 /* ---------------------------------------------------------------- stopping, under the lock */
 
-/* Its turn has not come, and it is not to. Where that cannot be noted it runs, until the program loses patience. */
+/* Its turn has not come, and it is not to. Where that cannot be noted it runs, until the program
+ * loses patience. */
 static void drop_command(zcb_agent *agent, uint64_t id)
 {
     if (agent->dropped_count == agent->dropped_capacity) {

@@ -1,7 +1,7 @@
 /*
- * The pipeline's work, in its order: what has arrived, then the command that was taken, then, while nothing comes, the
- * bridge that the pipeline turned to last. Before a command is given every bridge is caught up with, so that what was
- * sent before it was submitted is given before it.
+ * The pipeline's work, in its order: what has arrived, then the command that was taken, then, while
+ * nothing comes, the bridge that the pipeline turned to last. Before a command is given every
+ * bridge is caught up with, so that what was sent before it was submitted is given before it.
  */
 #include "agent.h"
 
@@ -79,7 +79,8 @@ static bool give_arrival(zcb_agent *agent, zcb_work *work)
 
 /* ---------------------------------------------------------------- the bridge that is served */
 
-/* Turns to another bridge, or to none; what was under way with the one so far goes on without the pipeline. */
+/* Turns to another bridge, or to none; what was under way with the one so far goes on without the
+ * pipeline. */
 static void turn_to(zcb_agent *agent, struct bridge_end *end, bool outbox)
 {
     struct bridge_end *before = agent->serves;
@@ -239,7 +240,8 @@ static enum doing doing_of(uint32_t op)
     return op == ZCB_OP_RUN ? DOING_RUN : op == ZCB_OP_RECEIVE ? DOING_RECEIVE : DOING_SEND;
 }
 
-/* Its value cannot be sent: its reader is told why. *stopped: the command was stopped, which its reader is told then. */
+/* Its value cannot be sent: its reader is told why. *stopped: the command was stopped, which its
+ * reader is told then. */
 static void post_error(zcb_agent *agent, uint64_t id, struct span reason, bool *stopped)
 {
     struct send *send = zcbi_send_create(id, ZCB_KIND_ERROR, reason, NULL);

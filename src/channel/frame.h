@@ -74,8 +74,8 @@ void zcbi_frame_free_later(struct frame *frame, struct freed_chunk *freed);
 /* Any thread. True when zcbi_frame_collect_freed would find a chunk. */
 bool zcbi_frame_has_freed(struct frame *frame);
 void zcbi_frame_collect_freed(struct frame *frame);
-/* Keeps the first `bytes` (> 0) of a chunk that is not held, and frees the rest. The consumer may be
- * using those bytes already. */
+/* Keeps the first `bytes` (> 0) of a chunk that is not held, and frees the rest. The consumer may
+ * be using those bytes already. */
 void zcbi_frame_shrink(struct frame *frame, uint32_t chunk, uint64_t bytes);
 
 #endif

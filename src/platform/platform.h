@@ -65,8 +65,8 @@ typedef plat_handle plat_thread;
 #else
 typedef pthread_t plat_thread;
 #endif
-/* Starts a thread that runs work(arg), with the caller's signal mask. Whoever starts it joins it, once, before what it
- * uses goes. ZCB_ERR_NO_MEMORY, ZCB_ERR_SYSTEM (too many of them). */
+/* Starts a thread that runs work(arg), with the caller's signal mask. Whoever starts it joins it,
+ * once, before what it uses goes. ZCB_ERR_NO_MEMORY, ZCB_ERR_SYSTEM (too many of them). */
 zcb_error zcbi_plat_thread_start(plat_thread *thread, void (*work)(void *), void *arg);
 /* Waits until it has returned from `work`; not on itself. */
 void zcbi_plat_thread_join(plat_thread thread);
@@ -167,9 +167,9 @@ zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_
 
 /* ---- processes ---- */
 
-/* A handle that is signalled once the process has ended. ZCB_ERR_PEER_GONE when there is no such one; ZCB_ERR_SYSTEM where
- * the system has no handles of processes (Linux before 5.3): there the other end of a link is told of alone, by
- * zcbi_plat_link_peer_open and zcbi_plat_child_open. */
+/* A handle that is signalled once the process has ended. ZCB_ERR_PEER_GONE when there is no such
+ * one; ZCB_ERR_SYSTEM where the system has no handles of processes (Linux before 5.3): there the
+ * other end of a link is told of alone, by zcbi_plat_link_peer_open and zcbi_plat_child_open. */
 zcb_error zcbi_plat_process_open(int64_t pid, plat_handle *process);
 
 typedef struct plat_child {

@@ -50,8 +50,8 @@ zcb_error zcb_session_wait(zcb_session *session, uint64_t id, zcb_result **resul
     return error;
 }
 
-/* Replies that nobody here asked for are left to those who will, but for a timeout's passing: its command may have
- * ended in time. */
+/* Replies that nobody here asked for are left to those who will, but for a timeout's passing: its
+ * command may have ended in time. */
 static bool is_to_read(const zcb_session *session)
 {
     return !session->reading && zcbi_session_has_data(session) &&

@@ -7,15 +7,10 @@ $include = Resolve-Path "$PSScriptRoot/../../include"
 $assembly = [AppDomain]::CurrentDomain.GetAssemblies() | Where-Object { $_.GetName().Name -eq 'ZeroCopyBridge' }
 $native = $assembly.GetTypes() | Where-Object { $_.Namespace -eq 'ZeroCopyBridge.Native' -and $_.Name -like 'Zcb*' -and $_.IsValueType -and -not $_.IsNested }
 
-# What does not have the header's name: an enum, and an array of a struct.
-$otherNames = @{ zcb_field = $assembly.GetType('ZeroCopyBridge.Engine.OutputField') }
-$arrays = @{ ZcbFields = 'zcb_text' }
-
 # command_flags, CommandFlags and COMMAND_FLAGS are one.
 function Get-Key([string] $Name) { ($Name -replace '_').ToLowerInvariant() }
 
 function Find-Mirror([string] $Name) {
-    if ($otherNames[$Name]) { return $otherNames[$Name] }
     $native | Where-Object { (Get-Key $_.Name) -eq (Get-Key $Name) }
 }
 
@@ -71,8 +66,7 @@ function Get-EnumDifferences([string] $Name, $Expected, [Type] $Type) {
 function Test-SameType([string] $CType, [Type] $Type) {
     $name = if ($Type.HasElementType) { $Type.GetElementType().Name } else { $Type.Name }
     if ($name -notin $native.Name) { return $true }
-    $expected = if ($arrays[$name]) { $arrays[$name] } else { $name }
-    (Get-Key ($CType -replace '\bconst\b|[* ]')) -eq (Get-Key $expected)
+    (Get-Key ($CType -replace '\bconst\b|[* ]')) -eq (Get-Key $name)
 }
 
 function Get-FunctionDifferences($Expected, [Reflection.MethodInfo] $Method) {
@@ -100,11 +94,7 @@ function Get-Differences([string] $Folder) {
         }
     }
     foreach ($type in $native) {
-        if ($type -notin $mirrored -and -not $arrays[$type.Name]) { "zcb.h has no $($type.Name)" }
-    }
-    foreach ($type in $native | Where-Object { $arrays[$_.Name] }) {
-        $size = $type.GetField('Count').GetValue($null) * $header.Structs[$arrays[$type.Name]].Size
-        if ((Get-Size $type) -ne $size) { "$($type.Name) has not the size of its texts" }
+        if ($type -notin $mirrored) { "zcb.h has no $($type.Name)" }
     }
     foreach ($method in $assembly.GetType('ZeroCopyBridge.Native.NativeMethods').GetMethods('Static, Public, NonPublic') | Where-Object { $_.Name -like 'zcb_*' }) {
         Get-FunctionDifferences $header.Functions[$method.Name] $method
@@ -130,10 +120,10 @@ $changes = [ordered]@{
     'a new error'             = '(X\(0, OK, "no error"\))', '$1 X(99, ERR_EXTRA, "extra")', 'ZcbError lacks ZCB_ERR_EXTRA'
     'another number'          = 'ZCB_KIND_BYTES = 1', 'ZCB_KIND_BYTES = 8', 'ZCB_KIND_BYTES is 8, in ZcbKind 1'
     'a member that is gone'   = 'ZCB_KIND_BYTES = 1,', '', 'zcb_kind has no ZcbKind.bytes'
-    'another parameter'       = '(zcb_send_end\(zcb_channel \*channel)', '$1, int extra', 'zcb_send_end has 2 parameters, in C# 1'
-    'another type'            = '(zcb_send_begin\(zcb_channel \*channel, const )zcb_message', '$1zcb_wait', 'parameter 2 of zcb_send_begin is const zcb_wait \*, in C# ZcbMessage'
-    'another result'          = 'zcb_error (zcb_send_end)', 'void $1', 'what zcb_send_end returns has 0 bytes, in C# 4'
-    'a function that is gone' = 'zcb_send_end\(', 'zcb_send_stop(', 'zcb.h has no zcb_send_end'
+    'another parameter'       = '(zcb_agent_width\(const zcb_agent \*agent)', '$1, int extra', 'zcb_agent_width has 2 parameters, in C# 1'
+    'another type'            = '(zcb_agent_next\(zcb_agent \*agent, )zcb_work', '$1zcb_wait', 'parameter 2 of zcb_agent_next is zcb_wait \*, in C# ZcbWork'
+    'another result'          = 'zcb_error (zcb_agent_end_transfer)', 'void $1', 'what zcb_agent_end_transfer returns has 0 bytes, in C# 4'
+    'a function that is gone' = 'zcb_agent_width\(', 'zcb_agent_columns(', 'zcb.h has no zcb_agent_width'
 }
 
 Test 'changes of the header alone are told' {

@@ -9,8 +9,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Linux 5.14. Without it nothing is populated ahead, and memory is committed by fallocate alone, which every kernel's
- * files in memory have. */
+/* Linux 5.14. Without it nothing is populated ahead, and memory is committed by fallocate alone,
+ * which every kernel's files in memory have. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif

@@ -82,8 +82,8 @@ static bool is_signalled(plat_handle process)
     return zcbi_plat_wait(&process, 1, 0, &ready) == ZCB_OK;
 }
 
-/* waitid with WEXITED and other options. By the number where there is no pidfd, or one that waitid does not know yet
- * (before Linux 5.4): it is the child's until the child is reaped. */
+/* waitid with WEXITED and other options. By the number where there is no pidfd, or one that waitid
+ * does not know yet (before Linux 5.4): it is the child's until the child is reaped. */
 static int wait_for_end(const plat_child *child, int options, siginfo_t *end)
 {
     bool by_pid = posix_tells_by_hang_up(child->process);
@@ -103,8 +103,8 @@ bool zcbi_plat_process_ended(plat_child *child, int *exit_code)
     int outcome = wait_for_end(child, WNOHANG, &end);
     if (outcome == 0 && end.si_pid == 0 && posix_tells_by_hang_up(child->process) &&
         is_signalled(child->process)) {
-        /* A process that ends closes its end of the link a moment before: SIGKILL does not change its exit code any
-         * more. One that has closed it and goes on is ended. */
+        /* A process that ends closes its end of the link a moment before: SIGKILL does not change
+         * its exit code any more. One that has closed it and goes on is ended. */
         kill((pid_t)child->pid, SIGKILL);
         outcome = wait_for_end(child, 0, &end);
     }

@@ -1,14 +1,17 @@
 /*
- * The ends of links, where the kernel has no handles of processes: pidfd_open came with Linux 5.3, and RHEL 8 has 4.18.
- * There the end of a process is told by the hang-up of a link whose other end that process holds.
+ * The ends of links, where the kernel has no handles of processes: pidfd_open came with Linux 5.3,
+ * and RHEL 8 has 4.18. There the end of a process is told by the hang-up of a link whose other end
+ * that process holds.
  *
- * The kernel hangs up when the last copy of an end is closed, so nobody else may keep one. A program that is started
- * inherits none (close-on-exec). A child of fork that goes on without exec, as Python's multiprocessing makes it, would:
- * so this process's ends are noted here, and in such a child each is replaced by something else with the same number.
+ * The kernel hangs up when the last copy of an end is closed, so nobody else may keep one. A
+ * program that is started inherits none (close-on-exec). A child of fork that goes on without exec,
+ * as Python's multiprocessing makes it, would: so this process's ends are noted here, and in such a
+ * child each is replaced by something else with the same number.
  *
- * What this cannot promise: a copy that was made past the C library's fork (by the clone system call) counts as the
- * process itself, and so does a launcher between the program and its engine, with all that it has started. Their end is told
- * when the last of them has ended. Who closes the link counts as ended, and is ended (zcbi_plat_process_ended).
+ * What this cannot promise: a copy that was made past the C library's fork (by the clone system
+ * call) counts as the process itself, and so does a launcher between the program and its engine,
+ * with all that it has started. Their end is told when the last of them has ended. Who closes the
+ * link counts as ended, and is ended (zcbi_plat_process_ended).
  *
  * Where the kernel has handles of processes nothing is noted.
  */

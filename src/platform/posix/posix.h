@@ -1,8 +1,8 @@
 /*
- * Shared by the files of posix/ and linux/, which keep the contract of platform.h on Linux 4.18 (RHEL
- * 8) or later: without what is younger, where the kernel refuses it. macOS has no memfd, seals,
- * eventfd, pidfd, ppoll or AF_UNIX sockets of type SOCK_SEQPACKET. It would need another folder in
- * place of linux/, and another link.c and wait.c.
+ * Shared by the files of posix/ and linux/, which keep the contract of platform.h on Linux 4.18
+ * (RHEL 8) or later: without what is younger, where the kernel refuses it. macOS has no memfd,
+ * seals, eventfd, pidfd, ppoll or AF_UNIX sockets of type SOCK_SEQPACKET. It would need another
+ * folder in place of linux/, and another link.c and wait.c.
  */
 #ifndef ZCB_POSIX_H
 #define ZCB_POSIX_H
@@ -17,7 +17,8 @@ int zcbi_posix_memfd(const char *label);
 
 /* ---- handles of processes: pidfds, or where there are none copies of a link whose other end the process holds ---- */
 
-/* Marks such a copy in a plat_handle: it is signalled by the hang-up alone, not by what can be read. */
+/* Marks such a copy in a plat_handle: it is signalled by the hang-up alone, not by what can be
+ * read. */
 #define POSIX_HANG_UP ((plat_handle)1 << 30)
 
 static inline bool posix_tells_by_hang_up(plat_handle handle)
@@ -32,8 +33,9 @@ static inline int posix_fd(plat_handle handle)
 
 /* The kernel, or a container's filter, has no pidfd_open. */
 bool zcbi_posix_lacks_pidfd(void);
-/* A handle of a live or not yet reaped process, which may be found by the link (or a copy of it) whose other end it
- * holds. 0 or an errno: ESRCH, EINVAL (a thread's id), ENOSYS and EPERM without pidfd_open and such a link. */
+/* A handle of a live or not yet reaped process, which may be found by the link (or a copy of it)
+ * whose other end it holds. 0 or an errno: ESRCH, EINVAL (a thread's id), ENOSYS and EPERM without
+ * pidfd_open and such a link. */
 int zcbi_posix_process(int64_t pid, plat_handle link, plat_handle *process);
 /* What such an errno means to the caller of a plat_ function. */
 zcb_error zcbi_posix_process_error(int number);
@@ -49,7 +51,8 @@ int zcbi_posix_end_inherit(int fd);
 int zcbi_posix_end_copy(int fd, int lowest);
 /* Closes any descriptor. */
 void zcbi_posix_end_close(int fd);
-/* This thread starts a program now: should a tool make a fork of the vfork, its child keeps what it has. */
+/* This thread starts a program now: should a tool make a fork of the vfork, its child keeps what it
+ * has. */
 void zcbi_posix_launching(bool now);
 
 #endif

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-/* Enough for a runtime's functions, which are called on such threads; the default of some systems is not, and that of
- * others takes much of a limit on memory. */
+/* Enough for a runtime's functions, which are called on such threads; the default of some systems
+ * is not, and that of others takes much of a limit on memory. */
 #define STACK_BYTES (UINT32_C(1) << 20)
 
 struct start {

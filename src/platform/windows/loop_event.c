@@ -61,7 +61,8 @@ void zcbi_plat_loop_event_set_deadline(plat_loop_event *loop_event, int64_t dead
             CancelWaitableTimer(setters->timer);
         return;
     }
-    /* The same one, too: it goes by another clock, may have come too early, and sets the event once. */
+    /* The same one, too: it goes by another clock, may have come too early, and sets the event
+     * once. */
     int64_t left_ns = deadline_ns - zcbi_plat_now_ns();
     LARGE_INTEGER due = {.QuadPart = left_ns > 100 ? -(left_ns / 100) : -1}; /* relative, 100 ns */
     SetWaitableTimer(setters->timer, &due, 0, NULL, NULL, FALSE);
