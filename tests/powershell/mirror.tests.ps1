@@ -40,10 +40,11 @@ function Get-StructDifferences([string] $Name, $Expected, [Type] $Type) {
     foreach ($field in $fields.Values) { "$Name has no $($Type.Name).$($field.Name)" }
 }
 
-# ZCB_KIND_BYTES of zcb_kind, ZCB_COMMAND_NOTIFY of zcb_command_flags, ZCB_ERR_TIMEOUT and ZCB_OK of zcb_error.
+# ZCB_KIND_BYTES of zcb_kind, ZCB_PART_OUT of zcb_part_kind, ZCB_COMMAND_NOTIFY of zcb_command_flags, ZCB_ERR_TIMEOUT and
+# ZCB_OK of zcb_error.
 function Get-MemberKey([string] $Enum, [string] $Member) {
     $type = $Enum.ToUpperInvariant()
-    Get-Key ($Member -replace "^(${type}_|$($type -replace '_FLAGS$')_|ZCB_ERR_|ZCB_)")
+    Get-Key ($Member -replace "^(${type}_|$($type -replace '_(FLAGS|KIND|TYPE)$')_|ZCB_ERR_|ZCB_)")
 }
 
 function Get-EnumDifferences([string] $Name, $Expected, [Type] $Type) {
@@ -114,7 +115,7 @@ Test 'the header was read' {
 # What a change of the header without the C# would look like: a pattern, what it becomes, and what is to be said.
 $changes = [ordered]@{
     'a new field'             = '(typedef struct zcb_wait \{)', '$1 int64_t extra;', 'ZcbWait lacks zcb_wait.extra'
-    'a field of another size' = '(typedef struct zcb_wait \{\s*)int64_t', '$1int32_t', 'zcb_wait.deadline_ns has 4 bytes'
+    'a field of another size' = 'int64_t deadline_ns;', 'int32_t deadline_ns;', 'zcb_wait.deadline_ns has 4 bytes'
     'a renamed field'         = '\bdeadline_ns;', 'end_ns;', 'zcb_wait has no ZcbWait.DeadlineNs'
     'a new member'            = '(ZCB_KIND_BYTES = 1,)', '$1 ZCB_KIND_EXTRA = 9,', 'ZcbKind lacks ZCB_KIND_EXTRA'
     'a new error'             = '(X\(0, OK, "no error"\))', '$1 X(99, ERR_EXTRA, "extra")', 'ZcbError lacks ZCB_ERR_EXTRA'

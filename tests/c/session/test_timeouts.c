@@ -74,7 +74,7 @@ static void an_engine_that_does_not_stop_is_killed_with_what_it_started(void **s
     zcb_session *session = start_session(&options);
     zcb_detail why;
     int64_t child = number_of(session, "spawn");
-    uint64_t id = submit(session, "hang", 0, 20), queued = submit(session, "echo", 0, ZCB_FOREVER);
+    uint64_t id = submit(session, "hang", 0, 500), queued = submit(session, "echo", 0, ZCB_FOREVER);
     assert_int_equal(status_of(session, id), ZCB_STATUS_TIMED_OUT);
     assert_int_equal(status_of(session, queued), ZCB_STATUS_LOST);
     assert_false(zcb_session_alive(session, &why));
@@ -93,8 +93,8 @@ static void a_command_that_ended_in_time_is_not_timed_out_by_who_stands_by(void 
     options.grace_ms = 50;
     zcb_session *session = start_session(&options);
     zcb_result *result;
-    zcb_wait wait = within_ms(300);
-    uint64_t id = submit(session, "echo", 0, 50);
+    zcb_wait wait = within_ms(1250);
+    uint64_t id = submit(session, "echo", 0, 1000);
     assert_int_equal(zcb_session_next(session, &result, &wait), ZCB_ERR_TIMEOUT);
     assert_int_equal(status_of(session, id), ZCB_STATUS_DONE);
     assert_serves(session);

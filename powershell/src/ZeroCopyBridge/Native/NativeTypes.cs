@@ -99,6 +99,8 @@ internal enum ZcbKind : uint
 {
     Bytes = 1,
     CliXml = 2,
+    Error = 3,
+    Control = 4,
 }
 
 internal enum ZcbWorkType : uint
