@@ -16,6 +16,8 @@ list() {
         done
     done
     echo "right standby -DWAITERS=1"
+    echo "right standby -DEVENT_LOOP"
+    echo "right standby -DLOOP_AND_STANDBY"
 }
 
 explore() { # MODEL DEFINE OPTIMIZATION: in the current folder

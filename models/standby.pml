@@ -1,15 +1,26 @@
 /*
- * The hand-over of the reading and the standby bell: src/session/replies.c, with zcbi_tx_ring of src/channel/send.c.
+ * The hand-over of the reading and the standby bell: src/session/reading.c, results.c and standby.c, with ring_consumer
+ * of src/channel/producer.c.
  *
  * Of three threads WAITERS wait for a result each (zcb_session_wait); the others stand by for results
  * that notify (zcb_session_next). One of all these reads at a time. The engine answers what was
  * submitted in any order; each answer may be "lazy", which does not ring for who stands by before
  * zcb_agent_flush. Whoever is left asleep with his result on its way shows as an invalid end state.
  *
+ * With EVENT_LOOP the last thread does not stand by: it waits for zcb_session_event, which is the standby bell, and then
+ * calls zcb_session_next without waiting until there is nothing. With LOOP_AND_STANDBY another one stands by beside it.
+ *
  * What only the holder of the session's lock sees is one step with what follows; what is shared with
  * the engine, or with a thread that sleeps without the lock, is one access a step. A follower that does
  * not stand by waits in zcbi_wait_any, which wait.pml is about: here it waits until it is told.
  */
+#if defined(LOOP_AND_STANDBY) || defined(BROKEN_LOOP_LOSES_WORD)
+#define WAITERS 1
+#define EVENT_LOOP
+#endif
+#if defined(BROKEN_LOOP_NOT_TOLD) || defined(BROKEN_LOOP_ARM_WITHOUT_LOOK)
+#define EVENT_LOOP
+#endif
 #ifndef WAITERS
 #define WAITERS 2
 #endif
@@ -106,6 +117,37 @@ inline disarm()
     ((follows[0] && told[0]) || (follows[1] && told[1]) || (follows[2] && told[2]))
 #define MAY_ARM (!FOLLOWS_TO_READ && notify_count > 0 && !armed)
 
+/* hand_to_event_loop; the bell is its event */
+inline arm_loop()
+{
+#ifdef EVENT_LOOP
+    if
+    :: notify_count > 0 && !armed ->
+        armed = true;
+        STORE_ARMED;
+#ifndef BROKEN_LOOP_ARM_WITHOUT_LOOK
+        if
+        :: HAS_DATA -> standby_bell = true
+        :: else
+        fi
+#endif
+    :: else
+    fi
+#else
+    skip
+#endif
+}
+
+/* set_loop_event */
+inline set_loop_event()
+{
+#if defined(EVENT_LOOP) && !defined(BROKEN_LOOP_NOT_TOLD)
+    standby_bell = true
+#else
+    skip
+#endif
+}
+
 /* zcbi_session_hand_over */
 inline hand_over()
 {
@@ -120,7 +162,11 @@ inline hand_over()
         :: MAY_ARM && follows[1] -> arm(1)
 #endif
         :: MAY_ARM && follows[2] -> arm(2)
-        :: else
+        :: else ->
+            if
+            :: !FOLLOWS_TO_READ && !follows[1] && !follows[2] -> arm_loop()
+            :: else
+            fi
         fi
     fi
 }
@@ -142,7 +188,8 @@ inline enter_reply(id)
         if
         :: follows[2] -> tell_standby(2)
         :: else
-        fi
+        fi;
+        set_loop_event()
     fi
 }
 
@@ -181,8 +228,8 @@ inline zcbi_session_follow(t)
     atomic { LOCK; follows[t] = false }
 }
 
-/* stand_by, sleep_standing_by */
-inline stand_by(t)
+/* stand_by, sleep_standing_by; waits: or only looks */
+inline stand_by(t, waits)
 {
     atomic { told[t] = false; waiter_asleep[t] = false; event[t] = false; follows[t] = true };
     hand_over();
@@ -191,12 +238,29 @@ inline stand_by(t)
     if
     :: told[t]
     :: else ->
-        if /* zcbi_wait_handles: the lowest index first */
+        if /* zcbi_wait_handles: the lowest index first; the clearing comes later */
         :: event[t]
-        :: standby_bell && !event[t] -> standby_bell = false
+        :: standby_bell && !event[t] -> rung = true
+        :: !waits && !event[t] && !standby_bell
+        fi;
+        if
+        :: rung -> standby_bell = false
+        :: else
         fi
     fi;
-    atomic { LOCK; waiter_asleep[t] = false; follows[t] = false; disarm() }
+    atomic {
+        LOCK;
+        waiter_asleep[t] = false;
+        follows[t] = false;
+        disarm();
+#ifndef BROKEN_LOOP_LOSES_WORD
+        if
+        :: rung && in_row > 0 -> set_loop_event() /* it was cleared, and perhaps for this */
+        :: else
+        fi;
+#endif
+        rung = false
+    }
 }
 
 /* ---------------------------------------------------------------- the program's threads */
@@ -238,17 +302,46 @@ proctype waiter(byte self)
 proctype standby(byte self)
 {
     byte got;
+    bool rung;
     atomic { LOCK };
     do
     :: in_row > 0 -> break
     :: in_row == 0 && !reading && notify_count > 0 && HAS_DATA -> zcbi_session_read()
-    :: else -> stand_by(self)
+    :: else -> stand_by(self, true)
     od;
     atomic { in_row--; notify_count-- };
 #ifndef BROKEN_NO_HAND_OVER_BY_STANDBY
     hand_over();
 #endif
     atomic { UNLOCK }
+}
+
+/* Waits for its event; then zcb_session_next with a deadline that has passed, until there is nothing. */
+proctype event_loop(byte self)
+{
+    byte got;
+    bool rung, looked;
+    do
+    :: standby_bell; /* the event loop sleeps */
+        atomic { LOCK };
+        looked = false;
+        do
+        :: in_row > 0 -> break
+        :: in_row == 0 && !reading && notify_count > 0 && HAS_DATA -> zcbi_session_read()
+        :: in_row == 0 && looked -> break
+        :: else -> looked = !standby_bell; stand_by(self, false)
+        od;
+        if
+        :: in_row > 0 ->
+            atomic { in_row--; notify_count-- };
+            hand_over();
+            atomic { UNLOCK };
+            break
+        :: else ->
+            hand_over();
+            atomic { UNLOCK }
+        fi
+    od
 }
 
 /* ---------------------------------------------------------------- the engine */
@@ -326,6 +419,10 @@ init
 #else
         run standby(1);
 #endif
+#ifdef EVENT_LOOP
+        run event_loop(2)
+#else
         run standby(2)
+#endif
     }
 }

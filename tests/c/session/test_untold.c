@@ -88,6 +88,7 @@ static void a_closed_bridge_is_forgotten_later(void **state)
     int64_t before = number_of(f->session, "descriptors");
     zcb_bridge *bridge = open_bridge(f);
     zcb_bridge_free(open_bridge(f)); /* so that the engine takes in the first one, too */
+    assert_ok(zcb_session_ping(f->session, NULL)); /* it has done so */
     take_away(f);
     zcb_bridge_free(bridge);
     give_back(f);
