@@ -328,17 +328,19 @@ ZCB_API void zcb_channel_counts(zcb_channel *channel, uint64_t *sent, uint64_t *
 
 /* Finds PowerShell 7.4 or later. Looks at `given` alone if that is not NULL; otherwise for `pwsh`
  * on PATH, where an installer puts it on Windows, in zcb_engine_folder, for Windows PowerShell 5.1,
- * and in the user's folder of NuGet packages. Writes its absolute path, NUL-terminated, and *origin
- * (may be NULL): "given", "PATH", "installed", "system" or "NuGet"; static. ZCB_ERR_NOT_FOUND: why
- * (may be NULL) names the places; ZCB_ERR_INVALID for a path of path_bytes or more; _NO_MEMORY,
- * _NO_HANDLES, _SYSTEM: a place could not be looked at. */
+ * and in the user's folder of NuGet packages.
+ * Writes its absolute path, NUL-terminated, and *origin (may be NULL): "given", "PATH",
+ * "installed", "system" or "NuGet"; static. ZCB_ERR_NOT_FOUND: why (may be NULL) names the places;
+ * ZCB_ERR_INVALID for a path of path_bytes or more; _NO_MEMORY, _NO_HANDLES, _SYSTEM: a place could
+ * not be looked at. */
 ZCB_API zcb_error zcb_engine_find(const char *given, char *path, size_t path_bytes,
                                   const char **origin, zcb_detail *why);
 
-/* Where zcb_engine_find looks for a PowerShell that was installed for this library: below the
- * user's folder for installed data, as `dotnet tool install --tool-path` fills it. Writes the
- * absolute path (NUL-terminated), whether it is there or not. ZCB_ERR_INVALID when it does not fit,
- * _NOT_FOUND for a user without such a folder. */
+/* The folder in which zcb_engine_find looks for a PowerShell that was installed for this library,
+ * as `dotnet tool install --tool-path` fills it. It is below the user's folder for installed data.
+ * Writes its absolute path, NUL-terminated, whether or not it exists.
+ * ZCB_ERR_INVALID for a path of path_bytes or more, ZCB_ERR_NOT_FOUND for a user without such a
+ * folder. */
 ZCB_API zcb_error zcb_engine_folder(char *path, size_t path_bytes);
 
 /* ---------------------------------------------------------------- sessions */
@@ -567,56 +569,59 @@ ZCB_API zcb_error zcb_bridge_withdraw(zcb_bridge *bridge, uint64_t id);
 
 /* ---------------------------------------------------------------- agent
  *
- * The engine's side, for the ZeroCopyBridge module: the other half of sessions and bridges. The
- * pipeline's thread takes its work in order (zcb_agent_next), another one listens
- * (zcb_agent_listen). What a bridge's transfers need besides is done here: a posted receive waits
- * for its message and a value for its reader without the pipeline, on threads of the bridge's own
- * where the pipeline has something else to do.
+ * The engine's side, for the ZeroCopyBridge module. The pipeline's thread takes its work in order
+ * (zcb_agent_next), another thread listens (zcb_agent_listen). The transfers of bridges are done
+ * here: a posted receive waits for its message, and a value for its receiver, on threads of this
+ * library while the pipeline's thread does other work.
  *
  *     zcb_agent_next -> command RUN      run it, zcb_agent_complete
- *                       command RECEIVE  find out what its text names, zcb_agent_post_receive
+ *                       command RECEIVE  parse its target, zcb_agent_post_receive
  *                       command SEND     evaluate its text, zcb_agent_post_send
- *                       arrival          assign what has come for a posted receive, zcb_agent_end_transfer
- *     A transfer that fails before it is posted or assigned: zcb_agent_end_transfer with the reason.
+ *                       arrival          assign it to the target, zcb_agent_end_transfer
+ *
+ * For a transfer that fails before it is posted or assigned: zcb_agent_end_transfer with the
+ * reason.
  */
 typedef struct zcb_agent zcb_agent;
 
-/* What only the engine's runtime can do. Called on any thread, also those of this library, and
- * never under a lock. */
+/* The functions that only the engine's runtime has. Called on any thread, also on threads of this
+ * library, and never under a lock. */
 typedef struct zcb_runtime {
     void *arg; /* the first argument of each */
-    /* Memory for a message that is to become an array: where it begins in *data, and as the value
-     * an owner that stands for it. NULL: there is none, and why says so to the user, in a
-     * sentence. */
+    /* Allocates an array for a message. *data is its memory; the value is its owner, which stands
+     * for it in later calls. NULL: no memory, and why has a sentence for the user. */
     void *(*allocate)(void *arg, uint64_t bytes, void **data, zcb_detail *why);
-    /* An owner or target that is done with: a message that did not come after all, a value that has
-     * left, a receive that ended without one. */
+    /* Frees an owner or a target that is not needed any more: of a message that did not come after
+     * all, of a value that was sent, of a receive that ended without a message. */
     void (*release)(void *arg, void *owner);
-    /* A frame is short of room: gives back what nobody uses any more. Returns when that is done,
-     * where `wait`. */
+    /* The frame is short of room: frees memory of it that is not used any more. Returns when that
+     * is done, if `wait`. */
     void (*reclaim)(void *arg, bool wait);
 } zcb_runtime;
 
 /* Finds the connection that zcb_session_start left to this process, makes it close-on-exec, removes
  * its name from the C environment, and says hello. version: the engine's ("7.6.9"). runtime is
- * copied. ZCB_ERR_NOT_FOUND when this process was not started by zcb_session_start, _VERSION,
- * _PROTOCOL, _SYSTEM. */
+ * copied.
+ * ZCB_ERR_NOT_FOUND when this process was not started by zcb_session_start, _VERSION, _PROTOCOL,
+ * _NO_MEMORY, _NO_HANDLES, _SYSTEM. */
 ZCB_API zcb_error zcb_agent_open(const char *version, const zcb_runtime *runtime, zcb_agent **agent,
                                  zcb_detail *why);
-/* Ends all transfers and the threads that were started for them. */
+/* Ends all transfers, and the threads that were started for them. */
 ZCB_API void zcb_agent_free(zcb_agent *agent);
 /* Columns of formatted output. */
 ZCB_API uint32_t zcb_agent_width(const zcb_agent *agent);
 
-/* A message that came for a posted receive. */
+/* A message that has arrived for a posted receive. */
 typedef struct zcb_arrival {
     uint64_t id;    /* of its command */
-    uint32_t flags; /* likewise: with ZCB_COMMAND_LEASE the variable is to hold no array */
+    uint32_t flags; /* of its command: with ZCB_COMMAND_LEASE the variable holds no array */
     uint32_t kind;  /* ZCB_KIND_BYTES or ZCB_KIND_CLIXML */
     uint64_t bytes; /* its length */
-    void *target;   /* as it was given to zcb_agent_post_receive */
-    void *memory; /* an owner of zcb_runtime.allocate, whose memory has the message; or NULL and */
-    zcb_lease *lease; /* the message in place */
+    void *target;   /* as zcb_agent_post_receive got it */
+    /* One of two is not NULL: the owner of the array that has the message, or the message in
+     * place. */
+    void *memory;
+    zcb_lease *lease;
 } zcb_arrival;
 
 typedef enum zcb_work_type { ZCB_WORK_COMMAND = 1, ZCB_WORK_ARRIVAL = 2 } zcb_work_type;
@@ -627,12 +632,13 @@ typedef struct zcb_work {
     zcb_arrival arrival; /* its target, memory and lease are the caller's */
 } zcb_work;
 
-/* Waits for the pipeline's next piece of work, and serves the bridge that it turned to last
- * meanwhile. A message that was sent completely before a command was submitted is given before that
- * command. A command that was stopped before its turn is not given, nor a transfer of a bridge that
- * is not there. One thread. wait may have neither cancel nor watch. ZCB_ERR_CLOSED when the session
- * is to end in good order, ZCB_ERR_PEER_GONE when the program has ended, ZCB_ERR_ABORTED when the
- * program gave a command up half-way: call again; ZCB_ERR_PROTOCOL, and the errors of a wait. */
+/* Waits for the next work of the pipeline's thread; meanwhile serves the bridge that it served
+ * last. A message that was sent completely before a command was submitted is given before that
+ * command. A command that was stopped in the queue is not given, nor a transfer of a bridge that
+ * does not exist. One thread. wait must have neither cancel nor watch.
+ * ZCB_ERR_CLOSED: the session ends in good order; ZCB_ERR_PEER_GONE: the program has ended;
+ * ZCB_ERR_ABORTED: the program gave a command up half-way, call again; ZCB_ERR_PROTOCOL, and the
+ * errors of a wait. */
 ZCB_API zcb_error zcb_agent_next(zcb_agent *agent, zcb_work *work, const zcb_wait *wait);
 /* Sends parts of a command's reply on ahead of its completion. */
 ZCB_API zcb_error zcb_agent_output(zcb_agent *agent, uint64_t id, const zcb_part *parts,
@@ -647,7 +653,7 @@ typedef struct zcb_completion {
     int64_t execution_ns;
 } zcb_completion;
 
-/* Ends a command, with the last parts of its reply: once for each RUN command.
+/* Ends a RUN command, with the last parts of its reply: once for each.
  *
  * lazy: a program that only stands by for results (zcb_session_next, zcb_session_event) is not
  * woken now, but by zcb_agent_flush, or when the next zcb_agent_next waits or has work. By
@@ -660,27 +666,27 @@ ZCB_API zcb_error zcb_agent_complete(zcb_agent *agent, uint64_t id,
  * elsewhere. */
 ZCB_API void zcb_agent_flush(zcb_agent *agent);
 
-/* The three ways on for a transfer that zcb_agent_next gave last; none waits. ZCB_ERR_INVALID when
- * it gave none of that sort. Otherwise the transfer is the agent's, which completes it, also where
- * something is short.
- *
- * A RECEIVE waits for its message. target: what zcb_arrival gives back, or zcb_runtime.release. */
+/* The thread of zcb_agent_next goes on with the transfer that it got last by one of three calls,
+ * none of which waits. ZCB_ERR_INVALID when the last work was no such transfer. Otherwise the agent
+ * completes the transfer, even when memory is short. */
+
+/* RECEIVE: posts the receive. target: given back by zcb_arrival or zcb_runtime.release. */
 ZCB_API zcb_error zcb_agent_post_receive(zcb_agent *agent, void *target);
-/* A SEND's value goes in its turn. data stays as it is until zcb_runtime.release has its owner; a
- * block of the same bridge (zcb_agent_allocate) goes without a copy. kind: ZCB_KIND_BYTES or
+/* SEND: queues the value. data must not change until zcb_runtime.release frees its owner. A block
+ * of the same bridge (zcb_agent_allocate) goes without a copy. kind: ZCB_KIND_BYTES or
  * ZCB_KIND_CLIXML. */
 ZCB_API zcb_error zcb_agent_post_send(zcb_agent *agent, zcb_kind kind, const void *data,
                                       uint64_t bytes, void *owner);
-/* It ends here: as failed, for this reason; NULL: an arrival was assigned. Why a value cannot be
- * sent goes to its reader, too. */
+/* Ends the transfer: as failed for this reason, or, with NULL, because an arrival was assigned. The
+ * reason of a SEND is sent to the receiver of its value as well. */
 ZCB_API zcb_error zcb_agent_end_transfer(zcb_agent *agent, const char *reason, size_t bytes);
 
-/* Waits until a command is to be stopped that zcb_agent_next gave: its id. All else that cannot
- * wait for the pipeline is done here: stops of what is queued or posted, closed bridges, pings. One
- * thread. Errors as zcb_agent_next: after ZCB_ERR_PEER_GONE call zcb_agent_end_process. */
+/* Waits until a running command is to be stopped: *id. All other urgent requests are dealt with
+ * here: stops of transfers and queued commands, closed bridges, pings. One thread. Errors as
+ * zcb_agent_next; after ZCB_ERR_PEER_GONE call zcb_agent_end_process. */
 ZCB_API zcb_error zcb_agent_listen(zcb_agent *agent, uint64_t *id, const zcb_wait *wait);
 /* As zcb_block_allocate, on the newest open bridge with this label. ZCB_ERR_NOT_FOUND: there is
- * none. why (may be NULL) says more. Any thread. */
+ * none. why (may be NULL) says more. */
 ZCB_API zcb_error zcb_agent_allocate(zcb_agent *agent, const char *label, uint64_t bytes,
                                      zcb_block **block, zcb_detail *why, const zcb_wait *wait);
 /* What was written to the process's own standard output (1) or standard error (2) and not read yet:

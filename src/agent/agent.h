@@ -144,13 +144,13 @@ struct console {
 struct zcb_agent {
     plat_handle link;
     plat_handle program; /* the other process */
-    uint32_t width;
     zcb_channel *commands;
     zcb_channel *urgent;
     zcb_runtime runtime;
     zcb_cancel *wake;         /* ends waits of the pipeline's thread */
-    bool unrung;              /* a completion was sent that no standby was woken for */
     _Atomic uint64_t starved; /* the command that some text of was lost, or 0 */
+    uint32_t width;
+    bool unrung; /* a completion was sent that no standby was woken for */
     struct console console[2];
 
     /* Of the pipeline's thread. */
@@ -158,22 +158,22 @@ struct zcb_agent {
     size_t text_capacity;
     zcb_part part;
     zcb_command command;
-    bool holds;                /* `command` is to be given */
-    bool caught_up;            /* what was sent before it is among the arrivals */
     uint64_t round;            /* counts commands */
     struct bridge_end *end;    /* of the transfer that was given: a reference, or NULL */
     struct bridge_end *serves; /* the bridge that it serves: a reference, or NULL */
-    bool serves_outbox;        /* and in which direction */
     int64_t given_ns;
+    bool serves_outbox; /* and in which direction */
+    bool holds;         /* `command` is to be given */
+    bool caught_up;     /* what was sent before it is among the arrivals */
 
     plat_mutex lock; /* all that follows, and the bridges but for what they say */
     struct bridge_end *ends;
     struct receive *arrivals; /* in their order */
     struct transfer_thread *threads;
     bool catching_up; /* the pipeline waits for bridges' own threads */
+    bool current_stopped;
     enum doing doing;
     uint64_t current_id;
-    bool current_stopped;
     uint64_t last_given;
     uint64_t *dropped; /* commands that were stopped before their turn */
     size_t dropped_count, dropped_capacity;

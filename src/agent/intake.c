@@ -47,7 +47,8 @@ static void pass(struct bridge_end *end)
     zcbi_inbox_settle(end);
 }
 
-/* ---------------------------------------------------------------- one message, by whoever serves */
+/* ---------------------------------------------------------------- one message, by whoever
+ * serves */
 
 static void drop(struct bridge_end *end)
 {

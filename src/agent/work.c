@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------- what the pipeline's thread has */
+/* ---------------------------------------------------------------- what the pipeline's thread
+ * has */
 
 bool zcbi_work_leave(zcb_agent *agent)
 {

@@ -65,10 +65,10 @@ typedef plat_handle plat_thread;
 #else
 typedef pthread_t plat_thread;
 #endif
-/* Starts a thread that runs work(arg), with the caller's signal mask. Whoever starts it joins it,
- * once, before what it uses goes. ZCB_ERR_NO_MEMORY, ZCB_ERR_SYSTEM (too many of them). */
+/* Starts a thread that runs work(arg), with the caller's signal mask. It must be joined, once.
+ * ZCB_ERR_NO_MEMORY, ZCB_ERR_SYSTEM (too many threads). */
 zcb_error zcbi_plat_thread_start(plat_thread *thread, void (*work)(void *), void *arg);
-/* Waits until it has returned from `work`; not on itself. */
+/* Waits until the thread has returned from `work`. Not on that thread. */
 void zcbi_plat_thread_join(plat_thread thread);
 
 /* ---- shared memory: anonymous, of fixed size, reserved at first and committed in parts ---- */
@@ -167,9 +167,10 @@ zcb_error zcbi_plat_wait_held(const plat_handle *handles, unsigned count, int64_
 
 /* ---- processes ---- */
 
-/* A handle that is signalled once the process has ended. ZCB_ERR_PEER_GONE when there is no such
- * one; ZCB_ERR_SYSTEM where the system has no handles of processes (Linux before 5.3): there the
- * other end of a link is told of alone, by zcbi_plat_link_peer_open and zcbi_plat_child_open. */
+/* A handle that is signalled once the process has ended. ZCB_ERR_PEER_GONE: there is no such
+ * process.
+ * ZCB_ERR_SYSTEM where the system has no handles of processes (Linux before 5.3): there only
+ * zcbi_plat_link_peer_open and zcbi_plat_child_open can make one, from the link to that process. */
 zcb_error zcbi_plat_process_open(int64_t pid, plat_handle *process);
 
 typedef struct plat_child {
@@ -187,7 +188,7 @@ typedef struct plat_spawn {
      * NULL. */
     const char *const *environment;
     const char *working_directory; /* or NULL */
-    plat_handle link;      /* inherited under ZCB_LINK_VARIABLE; nobody else is to keep it */
+    plat_handle link; /* inherited, and named by ZCB_LINK_VARIABLE; no other process must keep it */
     plat_handle other_end; /* of that link, which stays here */
     plat_handle out, err;  /* become its standard output and error */
 } plat_spawn;

@@ -1,5 +1,5 @@
-/* The start of a session, up to the engine's answer. start.c calls engine.c, module.c, handshake.c,
- * launch.c and handshake.c again, in this order. */
+/* The start of a session, up to the engine's answer. start.c calls engine_find.c, module.c,
+ * handshake.c, launch.c and handshake.c again, in this order. */
 #ifndef ZCB_START_H
 #define ZCB_START_H
 

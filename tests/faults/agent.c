@@ -150,12 +150,26 @@ static void a_bridge_is_joined(struct both *both)
     zcb_channel_free(data);
 }
 
+static bool tells_success(const unsigned char *reply, size_t bytes)
+{
+    size_t count = 0, at = 0;
+    struct completion_wire end = {0};
+    if (zcbi_parts_count(reply, bytes, &count))
+        return false;
+    for (; count > 0; count--) {
+        zcb_part part = zcbi_parts_take(reply, &at);
+        if (part.kind == PART_COMPLETION)
+            memcpy(&end, part.data, sizeof(end));
+    }
+    return end.success != 0;
+}
+
 /* How a transfer ended: true when that was told, by the end of the session at the latest. */
 static bool hear_end(struct both *both, uint64_t id, bool *success)
 {
     zcb_wait wait = in_time();
-    struct reply_wire reply = {0};
-    zcb_message message;
+    unsigned char reply[1024];
+    zcb_message message = {0};
     zcb_error error = ZCB_OK;
     bool ended = false;
     suspend_faults();
@@ -163,12 +177,14 @@ static bool hear_end(struct both *both, uint64_t id, bool *success)
         error = zcb_receive_begin(both->commands, ZCB_WISH_COPY, &message, &wait);
         if (error)
             break;
-        ended = message.id == id && message.flags == REPLY_COMPLETION &&
-                zcb_receive_read(both->commands, &reply, sizeof(reply), NULL, &wait) == ZCB_OK;
+        ended =
+            message.id == id && message.flags == REPLY_COMPLETES &&
+            message.bytes <= sizeof(reply) &&
+            zcb_receive_read(both->commands, reply, (size_t)message.bytes, NULL, &wait) == ZCB_OK;
         zcb_receive_drop(both->commands);
     }
     resume_faults();
-    *success = reply.success != 0;
+    *success = ended && tells_success(reply, (size_t)message.bytes);
     return ended || error == ZCB_ERR_PEER_CLOSED;
 }
 

@@ -60,7 +60,7 @@ static void replace(int fd)
 
 static void after_fork_in_child(void)
 {
-    for (const struct end *end = ends; end != NULL && !launching; end = end->next)
+    for (const struct end *end = ends; end && !launching; end = end->next)
         replace(end->fd);
     pthread_mutex_unlock(&lock);
 }
@@ -71,14 +71,14 @@ void zcbi_posix_launching(bool now)
 }
 
 /* Under the lock; 0 or an errno. */
-static int note(int fd)
+static int note_end(int fd)
 {
     int number = replaces ? 0 : pthread_atfork(before_fork, after_fork, after_fork_in_child);
     if (number != 0)
         return number;
     replaces = true;
     struct end *end = malloc(sizeof(*end));
-    if (end == NULL)
+    if (!end)
         return ENOMEM;
     *end = (struct end){.next = ends, .fd = fd};
     ends = end;
@@ -90,7 +90,7 @@ static int note(int fd)
 static struct end **find(int fd)
 {
     struct end **link = &ends;
-    while (*link != NULL && (*link)->fd != fd)
+    while (*link && (*link)->fd != fd)
         link = &(*link)->next;
     return link;
 }
@@ -101,7 +101,7 @@ int zcbi_posix_ends_make(int pair[2])
     pthread_mutex_lock(&lock);
     int number = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : errno;
     for (int i = 0; i < 2 && noted && number == 0; i++)
-        number = note(pair[i]);
+        number = note_end(pair[i]);
     pthread_mutex_unlock(&lock);
     return number;
 }
@@ -111,7 +111,7 @@ int zcbi_posix_end_inherit(int fd)
     if (!zcbi_posix_lacks_pidfd())
         return 0;
     pthread_mutex_lock(&lock);
-    int number = note(fd);
+    int number = note_end(fd);
     pthread_mutex_unlock(&lock);
     return number;
 }
@@ -120,7 +120,7 @@ int zcbi_posix_end_copy(int fd, int lowest)
 {
     pthread_mutex_lock(&lock);
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, lowest);
-    int number = copy >= 0 && *find(fd) != NULL ? note(copy) : 0;
+    int number = copy >= 0 && *find(fd) ? note_end(copy) : 0;
     if (number != 0) {
         close(copy);
         copy = -1;
@@ -132,14 +132,15 @@ int zcbi_posix_end_copy(int fd, int lowest)
 
 void zcbi_posix_end_close(int fd)
 {
-    if (!atomic_load_explicit(&any, memory_order_relaxed)) { /* partner: note */
+    /* partner: note_end */
+    if (!atomic_load_explicit(&any, memory_order_relaxed)) {
         close(fd);
         return;
     }
     pthread_mutex_lock(&lock);
     struct end **link = find(fd);
     struct end *end = *link;
-    if (end != NULL)
+    if (end)
         *link = end->next;
     close(fd);
     pthread_mutex_unlock(&lock);

@@ -230,7 +230,7 @@ zcb_error zcbi_plat_link_peer_pid(plat_handle link, int64_t *pid)
 
 zcb_error zcbi_plat_link_peer_open(plat_handle link, plat_handle *process)
 {
-    int64_t pid;
+    int64_t pid = 0;
     zcb_error error = zcbi_plat_link_peer_pid(link, &pid);
     return error ? error : zcbi_posix_process_error(zcbi_posix_process(pid, link, process));
 }
