@@ -334,7 +334,7 @@ def test_the_reader_thread_goes_on_when_it_had_no_memory(
 
 
 def test_a_future_that_could_not_be_settled_is_settled_by_the_next_who_asks(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, gate
 ) -> None:
     end = CommandFuture._end
     shortage = [MemoryError()]
@@ -345,7 +345,8 @@ def test_a_future_that_could_not_be_settled_is_settled_by_the_next_who_asks(
         end(self, native)
 
     monkeypatch.setattr(CommandFuture, "_end", starved)
-    future = shell.run_async("'there'")
+    future = shell.run_async(f"{gate.pass_command}; 'there'")
+    gate.wait()
     with contextlib.suppress(MemoryError):  # or the reader thread had it, and tried again
         future.result(WAIT_S)
     assert future.result(WAIT_S).out == "there\n" and not shortage

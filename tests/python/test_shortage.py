@@ -150,7 +150,7 @@ with Shell(timeout_seconds=WAIT_S) as shell:
     with ZeroCopyBridge(shell) as bridge:
         refused(VirtualShellError, ["descriptors"], lambda: bridge.send(b"x", "$x"))
         refused(VirtualShellError, ["descriptors"], lambda: bridge.send(b"x", "$x"))
-        refused(ChannelError, ["can't go on"], lambda: bridge.receive("1"))
+        refused(ChannelError, ["can't be used any more"], lambda: bridge.receive("1"))
         assert shell.run("6*7").out == "42\\n"
     limit_engine(shell, resource.RLIMIT_NOFILE, 4096)
     check(shell)
@@ -389,7 +389,7 @@ with Shell(timeout_seconds=WAIT_S) as shell:
         sent = bridge.send_from_powershell("[byte[]]::new(3MB)")
         shell.run("1")
         assert "can't start a thread" in sent.result(WAIT_S).err
-        refused(ChannelError, ["can't go on"], bridge.receive)
+        refused(ChannelError, ["can't be used any more"], bridge.receive)
     assert shell.run("6*7").out == "42\\n"
     go_on(shell.pid)
     check(shell)
