@@ -11,7 +11,7 @@
 #include "channel/block.h"
 #include "input.h"
 #include "runtime.h"
-#include "session/start.c" /* making a session and giving up a start are static there */
+#include "session/start.c" /* making a session and undoing a start are static there */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -210,7 +210,7 @@ static void program_meets_engine(struct input *input, const zcb_channel *channel
     zcbi_plat_close(start.err);
     require(memchr(start.session->version, 0, sizeof(start.session->version)) != NULL);
     start.session->reaped = true; /* it has no process that could be killed */
-    give_up(&start);
+    undo_start(&start);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -261,7 +261,7 @@ void vandal_send_open_ended(struct vandal *vandal, const void *payload, uint64_t
     struct descriptor d = {
         .message_bytes = ZCB_OPEN_ENDED, .kind = ZCB_KIND_BYTES, .marks = MARK_FIRST};
     for (uint64_t done = 0; done < bytes; done += d.bytes) {
-        d.block = (uint32_t)(vandal->head % BLOCKS);
+        d.chunk = (uint32_t)(vandal->head % CHUNKS);
         d.offset = offset + done;
         d.bytes = step < bytes - done ? step : bytes - done;
         append(vandal, &d);
@@ -269,7 +269,7 @@ void vandal_send_open_ended(struct vandal *vandal, const void *payload, uint64_t
     }
     d = (struct descriptor){.message_bytes = ZCB_OPEN_ENDED,
                             .kind = ZCB_KIND_BYTES,
-                            .block = NO_BLOCK,
+                            .chunk = NO_CHUNK,
                             .marks = end == 1 ? MARK_ABORT : MARK_LAST};
     if (end > 0)
         append(vandal, &d);
