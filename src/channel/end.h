@@ -126,6 +126,11 @@ bool zcbi_tx_consumer_waits(const struct producer *tx);
 bool zcbi_tx_dropped(const struct producer *tx);
 /* Waits until trying again may get further. Errors as zcbi_channel_wait. */
 zcb_error zcbi_tx_wait_for_room(zcb_channel *channel, const zcb_wait *wait);
+/* Waits for a chunk that `allocate` finds, together with a descriptor to publish it with.
+ * ZCB_ERR_REFUSED when the consumer drops the message; other errors as zcbi_tx_wait_for_room. */
+zcb_error zcbi_tx_take_chunk(zcb_channel *channel,
+                             bool (*allocate)(struct producer *tx, uint32_t *chunk),
+                             uint32_t *chunk, const zcb_wait *wait);
 /* Waits until there may be memory to allocate. Errors as zcbi_channel_wait. */
 zcb_error zcbi_tx_wait_for_memory(zcb_channel *channel, const zcb_wait *wait);
 /* Publishes a part of the message. marks: enum descriptor_mark, without MARK_FIRST.

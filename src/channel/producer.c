@@ -97,6 +97,24 @@ zcb_error zcbi_tx_wait_for_room(zcb_channel *channel, const zcb_wait *wait)
     return zcbi_channel_wait(channel, zcbi_tx_room_source(channel), &tx->spin, wait);
 }
 
+zcb_error zcbi_tx_take_chunk(zcb_channel *channel,
+                             bool (*allocate)(struct producer *tx, uint32_t *chunk),
+                             uint32_t *chunk, const zcb_wait *wait)
+{
+    struct producer *tx = &channel->tx;
+    for (;;) {
+        uint32_t room = 0;
+        zcb_error error = zcbi_tx_ready(channel, &room);
+        if (!error && zcbi_tx_dropped(tx))
+            error = ZCB_ERR_REFUSED;
+        if (error || (room > 0 && allocate(tx, chunk)))
+            return error;
+        error = zcbi_tx_wait_for_room(channel, wait);
+        if (error)
+            return error;
+    }
+}
+
 zcb_error zcbi_tx_wait_for_memory(zcb_channel *channel, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;

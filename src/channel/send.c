@@ -152,23 +152,9 @@ static zcb_error write_whole(zcb_channel *channel, const unsigned char *bytes, s
     return ZCB_OK;
 }
 
-/* Waits for a free piece of the window and a free descriptor. */
-static zcb_error take_window_piece(zcb_channel *channel, uint32_t *piece, const zcb_wait *wait)
+static bool take_window_piece(struct producer *tx, uint32_t *piece)
 {
-    struct producer *tx = &channel->tx;
-    for (;;) {
-        uint32_t room = 0;
-        zcb_error error = zcbi_tx_ready(channel, &room);
-        if (!error && zcbi_tx_dropped(tx))
-            error = ZCB_ERR_REFUSED;
-        if (error)
-            return error;
-        if (room > 0 && zcbi_frame_take_piece(&tx->frame, piece))
-            return ZCB_OK;
-        error = zcbi_tx_wait_for_room(channel, wait);
-        if (error)
-            return error;
-    }
+    return zcbi_frame_take_piece(&tx->frame, piece);
 }
 
 static zcb_error write_streaming(zcb_channel *channel, const unsigned char *bytes, size_t count,
@@ -181,7 +167,7 @@ static zcb_error write_streaming(zcb_channel *channel, const unsigned char *byte
         uint32_t piece;
         zcb_error error = zcbi_pace_check(pace);
         if (!error)
-            error = take_window_piece(channel, &piece, pace->wait);
+            error = zcbi_tx_take_chunk(channel, take_window_piece, &piece, pace->wait);
         if (error)
             return error;
         size_t step = count < piece_bytes ? count : (size_t)piece_bytes;

@@ -39,27 +39,16 @@ static bool allocate_next(struct producer *tx, uint32_t *chunk)
            zcbi_frame_allocate(&tx->frame, bytes, chunk);
 }
 
-/* Waits for the next chunk, and for a descriptor to publish it with. */
 static zcb_error take_chunk(zcb_channel *channel, const zcb_wait *wait)
 {
     struct producer *tx = &channel->tx;
     struct sending *now = &tx->now;
-    for (;;) {
-        uint32_t room = 0;
-        zcb_error error = zcbi_tx_ready(channel, &room);
-        if (!error && zcbi_tx_dropped(tx))
-            error = ZCB_ERR_REFUSED;
-        if (error)
-            return error;
-        if (room > 0 && allocate_next(tx, &now->chunk)) {
-            now->offset = zcbi_frame_offset(&tx->frame, now->chunk);
-            now->room = tx->frame.geometry->piece_bytes;
-            return ZCB_OK;
-        }
-        error = zcbi_tx_wait_for_room(channel, wait);
-        if (error)
-            return error;
-    }
+    zcb_error error = zcbi_tx_take_chunk(channel, allocate_next, &now->chunk, wait);
+    if (error)
+        return error;
+    now->offset = zcbi_frame_offset(&tx->frame, now->chunk);
+    now->room = tx->frame.geometry->piece_bytes;
+    return ZCB_OK;
 }
 
 /* Publishes the bytes of the current chunk. marks: 0, or those of the last part. */

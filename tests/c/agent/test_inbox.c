@@ -3,36 +3,6 @@
 
 THREADS_CAN_BE_REFUSED
 
-struct fixture {
-    struct program *program;
-    zcb_channel *data; /* the program's end of the bridge */
-    unsigned descriptors;
-};
-
-static int open_fixture(void **state)
-{
-    static struct fixture fixture;
-    unsigned before = open_descriptors();
-    void *program = NULL;
-    threads_refused = false;
-    set_up_program(&program);
-    fixture.program = program;
-    fixture.data = open_data(program, BRIDGE);
-    fixture.descriptors = before;
-    *state = &fixture;
-    return 0;
-}
-
-static int close_fixture(void **state)
-{
-    struct fixture *f = *state;
-    void *program = f->program;
-    tear_down_program(&program); /* whatever is under way: nothing is owned any more */
-    zcb_channel_free(f->data);
-    assert_int_equal(open_descriptors(), f->descriptors);
-    return 0;
-}
-
 /* A target that is known by its content. */
 static void *target_of(struct program *program, uint64_t id)
 {

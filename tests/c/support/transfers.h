@@ -246,4 +246,37 @@ static inline zcb_work finish_pipeline(struct pipeline *pipeline)
     return pipeline->work;
 }
 
+/* ---------------------------------------------------------------- fixture */
+
+/* A program that has one bridge open. */
+struct fixture {
+    struct program *program;
+    zcb_channel *data; /* the program's end of the bridge */
+    unsigned descriptors;
+};
+
+static inline int open_fixture(void **state)
+{
+    static struct fixture fixture;
+    unsigned before = open_descriptors();
+    void *program = NULL;
+    threads_refused = false;
+    set_up_program(&program);
+    fixture.program = program;
+    fixture.data = open_data(program, BRIDGE);
+    fixture.descriptors = before;
+    *state = &fixture;
+    return 0;
+}
+
+static inline int close_fixture(void **state)
+{
+    struct fixture *f = *state;
+    void *program = f->program;
+    tear_down_program(&program); /* whatever is under way: nothing is owned any more */
+    zcb_channel_free(f->data);
+    assert_int_equal(open_descriptors(), f->descriptors);
+    return 0;
+}
+
 #endif
