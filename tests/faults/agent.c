@@ -9,6 +9,7 @@
 
 #include "agent/agent.h"
 #include "channel/block.h"
+#include "plain_runtime.h"
 #include "support.h"
 #include "wire.h"
 
@@ -22,28 +23,7 @@ struct both {
     zcb_agent *agent;
 };
 
-/* ---------------------------------------------------------------- the runtime's part: an owner is the memory itself */
-
-static void *allocate(void *arg, uint64_t bytes, void **data, zcb_detail *why)
-{
-    (void)arg;
-    (void)why;
-    return *data = malloc((size_t)bytes + 1);
-}
-
-static void release(void *arg, void *owner)
-{
-    (void)arg;
-    free(owner);
-}
-
-static void reclaim(void *arg, bool wait)
-{
-    (void)arg;
-    (void)wait;
-}
-
-static const zcb_runtime runtime = {NULL, allocate, release, reclaim};
+static const zcb_runtime runtime = {NULL, plain_allocate, plain_release, plain_reclaim};
 
 /* ---------------------------------------------------------------- the program's part */
 

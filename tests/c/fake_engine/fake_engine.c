@@ -4,6 +4,7 @@
  */
 #include "fake_engine.h"
 #include "channel/block.h"
+#include "plain_runtime.h"
 #include "support.h"
 #include "wire.h"
 
@@ -408,30 +409,13 @@ static void run(const zcb_command *command, const char *word, const char *argume
 
 /* ---------------------------------------------------------------- transfers */
 
-/* An owner is the memory itself. */
 static void *allocate(void *arg, uint64_t bytes, void **data, zcb_detail *why)
 {
-    (void)arg;
-    void *memory = atomic_exchange(&refuses_memory, false) ? NULL : malloc((size_t)bytes + 1);
-    if (!memory)
-        snprintf(why->text, sizeof(why->text), "it did not arrive");
-    *data = memory;
-    return memory;
+    snprintf(why->text, sizeof(why->text), "it did not arrive");
+    return atomic_exchange(&refuses_memory, false) ? NULL : plain_allocate(arg, bytes, data, why);
 }
 
-static void release(void *arg, void *owner)
-{
-    (void)arg;
-    free(owner);
-}
-
-static void reclaim(void *arg, bool wait)
-{
-    (void)arg;
-    (void)wait;
-}
-
-static const zcb_runtime runtime = {NULL, allocate, release, reclaim};
+static const zcb_runtime runtime = {NULL, allocate, plain_release, plain_reclaim};
 
 static void end_transfer(const char *reason)
 {
